@@ -1,0 +1,76 @@
+/* codec.h - foreign bytes to our words: JPEG, EXIF, JSON sidecars, XML listings, hashes.
+ *
+ * Limits first, then parse: sizes, depths and counts are checked before anything is allocated for them.  The only user of
+ * cJSON, libjpeg-turbo, libexif, expat and libcrypto.  Errors: -EBADMSG (not what it should be; `why` says where), -EFBIG. */
+#pragma once
+
+#include "shutterfs/base.h"
+#include "shutterfs/model.h"
+
+#define WHY_MAX 160 /* `char why[WHY_MAX]` arguments: one sentence for people, set on failure; never NULL */
+
+/* ---- hashes ---- */
+struct hash; /* SHA-256 and MD5 in one pass */
+struct hashes {
+	struct sha256 sha;
+	uint8_t md5[16];
+};
+int hash_new(struct hash **ret) MUST_CHECK;
+int hash_add(struct hash *h, const void *data, size_t len) MUST_CHECK;
+int hash_end(struct hash *h, struct hashes *ret) MUST_CHECK;
+struct hash *hash_free(struct hash *h);
+int hash_fd(int fd, struct hashes *ret) MUST_CHECK; /* from offset 0 */
+void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[32]);
+int sha256_of(const void *data, size_t len, struct sha256 *ret) MUST_CHECK;
+
+/* ---- JPEG: header and both ends only; nothing is decoded ---- */
+struct jpeg_info {
+	unsigned width, height;
+	bool has_exif_time;
+	int64_t exif_taken_us; /* DateTimeOriginal + SubSecTimeOriginal + OffsetTimeOriginal; else in the mount's zone */
+	int exif_zone_min;
+};
+/* SOI, a header that libjpeg-turbo reads, at most 64 Mpx, EOI at the end (cameras' zero padding after it is allowed).
+ * -EBADMSG with why: "is HTML, not a JPEG picture", "ends before its end (truncated)", ... */
+int jpeg_probe_fd(int fd, struct jpeg_info *ret, char why[WHY_MAX]) MUST_CHECK;
+int jpeg_probe(const void *data, size_t len, struct jpeg_info *ret, char why[WHY_MAX]) MUST_CHECK;
+
+/* ---- sidecars (the design, section 2), and what is accepted for one ---- */
+/* At most SIDECAR_BYTES, UTF-8, one object, depth <= 64, no duplicate keys. Labels are taken from "labels" as objects
+ * {kind,value,...}, or strings ("kind/value" or plain: kind "label"), from "label" as a string, and "tags". */
+int sidecar_parse(const char *text, size_t len, struct sidecar *ret, char why[WHY_MAX]) MUST_CHECK;
+/* Renders in the design's key order, unknown keys last; the result ends in a newline. `zone`: taken is shown in it. */
+int sidecar_render(const struct sidecar *s, struct buf *out) MUST_CHECK;
+
+/* ---- JSON for status, queue and errors: a streaming writer ---- */
+struct json { struct buf *out; unsigned depth; bool comma; };
+void json_object(struct json *j, const char *key); /* key NULL: in an array or at the top */
+void json_array(struct json *j, const char *key);
+void json_end(struct json *j, char close);  /* '}' or ']' */
+void json_string(struct json *j, const char *key, const char *value); /* NULL: null */
+void json_int(struct json *j, const char *key, int64_t value);
+void json_double(struct json *j, const char *key, double value);
+void json_bool(struct json *j, const char *key, bool value);
+void json_raw(struct json *j, const char *key, const char *text); /* text is JSON already */
+
+/* ---- S3's XML ---- */
+struct s3_object {
+	const char *key; /* borrowed: valid during the callback; percent-decoded when encoding-type was url */
+	const char *etag; /* without quotes */
+	uint64_t size;
+	int64_t modified_us;
+};
+typedef int s3_object_fn(void *user, const struct s3_object *o); /* non-zero ends with it */
+struct s3_list_page {
+	bool truncated;
+	char next[2048]; /* NextContinuationToken */
+};
+/* ListObjectsV2 answer; at most 1,000 objects a page. */
+int s3_list_parse(const char *xml, size_t len, s3_object_fn *each, void *user, struct s3_list_page *ret,
+		  char why[WHY_MAX]) MUST_CHECK;
+struct s3_error {
+	char code[64], message[256], region[64], endpoint[256];
+};
+int s3_error_parse(const char *xml, size_t len, struct s3_error *ret) MUST_CHECK;
+/* A Foscam answer's <result> number. */
+int cgi_result_parse(const char *xml, size_t len, int *ret) MUST_CHECK;
