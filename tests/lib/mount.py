@@ -1,0 +1,274 @@
+"""A real mount of shutterfs for one test: config, daemon, tree, and an end that never hangs.
+
+Daemon and verbs write sanitizer reports into one directory; stop() fails on any report.  The program is $SHUTTERFS, or
+build/src/shutterfs."""
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+
+from processes import Process, clean_env, run, wait_until
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+PROGRAM = os.environ.get("SHUTTERFS") or os.path.join(TOP, "build/src/shutterfs")
+SANITIZER_EXIT = 86
+REPORT = re.compile(r"(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:)")
+
+_live, _live_lock = set(), threading.Lock()
+
+
+def unfit():
+    """Why this machine cannot mount, or None."""
+    if not os.path.exists("/dev/fuse"):
+        return "no /dev/fuse"
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as e:
+        return f"/dev/fuse: {e.strerror}"
+    if not os.access(PROGRAM, os.X_OK):
+        raise RuntimeError(f"{PROGRAM} is not built; run contrib/run-tests or set SHUTTERFS")
+    return None
+
+
+def mount_entry(path):
+    """The /proc/self/mountinfo fields of the topmost mount at `path`, or None.  Never touches the mount."""
+    found = None
+    with open("/proc/self/mountinfo") as f:
+        for line in f:
+            fields = line.split()
+            if fields[4].replace("\\040", " ") == path:
+                found = fields
+    return found
+
+
+def abort_connection(path):
+    """Makes the kernel answer every waiting request on the mount at `path` with an error."""
+    entry = mount_entry(path)
+    if entry:
+        try:
+            with open(f"/sys/fs/fuse/connections/{entry[2].split(':')[1]}/abort", "w") as f:
+                f.write("1")
+        except OSError:
+            pass
+
+
+def abort_all():
+    """The watchdog's last resort: nothing waits on a mount of this run any more."""
+    with _live_lock:
+        mounts = list(_live)
+    for m in mounts:
+        abort_connection(m.mnt)
+        if m.process and m.process.alive():
+            m.kill_group(signal.SIGKILL)
+
+
+class Mount:
+    """`stores` and `cameras` are config text; `more` are further lines of the [shutterfs] section."""
+
+    def __init__(self, base, stores=None, cameras="", more="", env=None, timezone="UTC", start=True, options=()):
+        self.base = os.path.realpath(str(base))
+        os.makedirs(self.base, exist_ok=True)
+        self.mnt = self.path("mnt")
+        self.state, self.cache, self.archive = self.path("state"), self.path("cache"), self.path("archive")
+        self.conf, self.log, self.reports = self.path("shutterfs.conf"), self.path("log"), self.path("reports")
+        for d in (self.mnt, self.reports, self.archive):
+            os.makedirs(d, exist_ok=True)
+        self.sections, self.cameras, self.more, self.timezone = stores, cameras, more, timezone
+        self.env = clean_env(HOME=self.base, XDG_RUNTIME_DIR=self.base,
+                             ASAN_OPTIONS=f"log_path={self.reports}/asan:exitcode={SANITIZER_EXIT}:detect_leaks=1"
+                                          ":allocator_may_return_null=1",
+                             UBSAN_OPTIONS=f"log_path={self.reports}/ubsan:print_stacktrace=1:halt_on_error=0")
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+            self.env.pop(name, None)
+        self.env.update(env or {})
+        self.options = list(options)
+        self.process = None
+        self.write_config()
+        if start:
+            self.start()
+
+    def path(self, name):
+        return os.path.join(self.base, name)
+
+    def at(self, *parts):
+        """A path inside the mount."""
+        return os.path.join(self.mnt, *parts)
+
+    def dir_store(self, name="archive", path=None, **more):
+        lines = [f'[store "{name}"]', "driver = dir", f"path = {path or self.archive}"]
+        return "\n".join(lines + [f"{k} = {v}" for k, v in more.items()]) + "\n"
+
+    def write_config(self):
+        stores = self.dir_store() if self.sections is None else self.sections
+        with open(self.conf, "w") as f:
+            f.write(f"[shutterfs]\nstate = {self.state}\ncache = {self.cache}\ntimezone = {self.timezone}\n"
+                    f"{self.more}\n{self.cameras}\n{stores}\n")
+
+    # -- life
+
+    def start(self, timeout=60):
+        self.process = Process([PROGRAM, "mount", "-c", self.conf, "-f", *self.options, self.mnt], self.log, self.env,
+                               cwd=self.base)
+        with _live_lock:
+            _live.add(self)
+        wait_until(lambda: self.is_mounted() or not self.process.alive(), timeout, 0.02,
+                   what=lambda: f"the mount:\n{self.log_text()[-3000:]}")
+        if not self.process.alive():
+            raise AssertionError(f"shutterfs mount ended with {self.process.popen.returncode}:\n"
+                                 f"{self.log_text()[-3000:]}\n{self.report_text()[-6000:]}")
+        return self
+
+    def is_mounted(self):
+        entry = mount_entry(self.mnt)
+        return bool(entry) and "fuse.shutterfs" in entry
+
+    def kill_group(self, sig):
+        try:
+            os.killpg(self.process.pid, sig)
+        except ProcessLookupError:
+            pass
+
+    def kill(self):
+        """kill -9 of everything the mount is made of; leaves what a crash leaves."""
+        self.kill_group(signal.SIGKILL)
+        self.process.popen.wait(20)
+
+    def detach(self):
+        """Takes a dead mount out of the way."""
+        while mount_entry(self.mnt):
+            if subprocess.run(["umount", "-l", self.mnt], stderr=subprocess.DEVNULL).returncode and \
+                    subprocess.run(["fusermount3", "-uz", self.mnt], stderr=subprocess.DEVNULL).returncode:
+                break
+
+    def crash_and_restart(self):
+        self.kill()
+        self.detach()
+        return self.start()
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def stop(self, check=True):
+        """SIGTERM, exit status 0 and no sanitizer report, or an AssertionError."""
+        if not self.process:
+            return
+        wrong = []
+        try:
+            if self.process.alive():
+                self.kill_group(signal.SIGTERM)
+                try:
+                    code = self.process.popen.wait(30)
+                    if code:
+                        wrong.append(f"the daemon ended with {code} on SIGTERM")
+                except subprocess.TimeoutExpired:
+                    wrong.append("the daemon did not end within 30 s of SIGTERM")
+                    abort_connection(self.mnt)
+                    self.kill()
+            elif self.process.popen.returncode not in (0, -signal.SIGKILL):
+                wrong.append(f"the daemon had ended with {self.process.popen.returncode}")
+            if mount_entry(self.mnt):
+                if self.process.popen.returncode == 0:
+                    wrong.append("the mount is still there after the daemon's end")
+                abort_connection(self.mnt)
+                self.detach()
+        finally:
+            self.process = None
+            with _live_lock:
+                _live.discard(self)
+        reports = self.report_text()
+        if reports:
+            wrong.append("sanitizer reports:\n" + reports[:8000])
+        if check and wrong:
+            raise AssertionError("\n".join(wrong) + "\nlog:\n" + self.log_text()[-3000:])
+
+    def report_text(self):
+        text = ""
+        for name in sorted(os.listdir(self.reports)):
+            with open(os.path.join(self.reports, name), errors="replace") as f:
+                text += f.read()
+        return text + "\n".join(line for line in self.log_text().splitlines() if REPORT.search(line))
+
+    def log_text(self):
+        try:
+            with open(self.log, errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    # -- verbs
+
+    def command(self, verb, *args, config=True):
+        return [PROGRAM, verb, *(["-c", self.conf] if config else []), *map(str, args)]
+
+    def cli(self, verb, *args, check=True, config=True, timeout=120):
+        done = run(self.command(verb, *args, config=config), check=False, timeout=timeout, env=self.env, cwd=self.base)
+        assert done.returncode != SANITIZER_EXIT, self.report_text()[:8000]
+        if check:
+            assert done.returncode == 0, (f"shutterfs {verb} {args}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+                                          f"\nlog:\n{self.log_text()[-2000:]}")
+        return done
+
+    def sync(self, timeout=300):
+        return self.cli("sync", "--wait", timeout=timeout)
+
+    # -- what the tree says
+
+    def json(self, *parts):
+        with open(self.at(*parts)) as f:
+            return json.load(f)
+
+    def status(self):
+        return self.json(".shutterfs", "status.json")
+
+    def errors(self):
+        return self.json(".shutterfs", "errors.json")["errors"]
+
+    def snapshots(self, camera=None):
+        """Paths under cameras/ of all snapshots, sorted, relative to the mount."""
+        found, top = [], self.at("cameras")
+        for cam in sorted(os.listdir(top)):
+            if camera and cam != camera:
+                continue
+            for entry in sorted(os.scandir(os.path.join(top, cam)), key=lambda e: e.name):
+                if entry.is_dir(follow_symlinks=False):
+                    found += [f"cameras/{cam}/{entry.name}/{n}" for n in sorted(os.listdir(entry.path))
+                              if n.endswith(".jpg")]
+        return found
+
+    def wait_snapshots(self, count, camera=None, timeout=60):
+        """Waits until exactly `count` snapshots are there and returns them."""
+        seen = []
+
+        def enough():
+            seen[:] = self.snapshots(camera)
+            return len(seen) >= count
+
+        wait_until(enough, timeout, 0.1, what=lambda: f"{count} snapshots, got {len(seen)}: {seen[:5]}...\n"
+                                                      f"log:\n{self.log_text()[-2000:]}")
+        assert len(seen) == count, (len(seen), seen[:20])
+        return list(seen)
+
+    def read(self, *parts):
+        with open(self.at(*parts), "rb") as f:
+            return f.read()
+
+    def sidecar(self, path):
+        """The sidecar of a snapshot's path."""
+        return self.json(os.path.splitext(path)[0] + ".json")
+
+    def xattr(self, path, name):
+        """A user.* attribute as text, None if it is not there."""
+        try:
+            return os.getxattr(self.at(path), "user." + name).decode()
+        except OSError:
+            return None
+
+    def upload(self, camera, name, data):
+        """Writes a file into upload/ as a plain program would."""
+        os.makedirs(self.at("upload", camera), exist_ok=True)
+        with open(self.at("upload", camera, name), "wb") as f:
+            f.write(data)
+        return f"upload/{camera}/{name}"
