@@ -1,0 +1,68 @@
+/* ingest.h - how pictures come in: the upload tree (write, rename, close -> validate -> spool -> one transaction), sidecars that
+ * belong to them, and captures from cameras.
+ *
+ * An upload entry is a row of the catalog and, until registered, a file <state>/upload/<id>.  Names and attributes live in the row,
+ * size and mtime of an unregistered file in the file.  Candidates are looked at when a writer closes or a rename gives a final name:
+ *   - temporary names are kept and never registered;
+ *   - a picture whose time is known (sidecar, EXIF, name, or an mtime that was set) is registered before close or rename returns;
+ *   - else 2 s after the last change (a late utimens may come), by ingest_run_due;
+ *   - what is not a whole JPEG waits the same 2 s (a writer may go on) and is then rejected, staying where it is;
+ *   - .json is a sidecar: taken in when its picture is registered, held for it otherwise.  Any other file is kept, and rejected as
+ *     "not a JPEG picture" unless its name is that of a known bystander (README, Thumbs.db, *.txt, *.xmp, ...).
+ * Registered bytes move to the spool (link, transaction, unlink).  Rewriting a registered entry gives a new snapshot; the old one stays.
+ * A write handle is a struct upload_file; its entry may be renamed or unlinked while open.  Thread-safe: one mutex over the table of
+ * open files and one per file; none is held while hashing.  All calls return quickly (local disk and catalog only), save ingest_capture_now. */
+#pragma once
+
+#include "shutterfs/base.h"
+#include "shutterfs/cache.h"
+#include "shutterfs/catalog.h"
+#include "shutterfs/config.h"
+#include "shutterfs/source.h"
+
+struct ingest;
+struct camera_slot { /* an open source and its id in the catalog; borrowed for the ingest's life */
+	struct source *source;
+	int64_t id;
+};
+int ingest_new(const struct config *conf, struct catalog *cat, struct cache *cache, const struct target *target, size_t n_targets,
+	       const struct camera_slot *camera, size_t n_cameras, struct ingest **ret) MUST_CHECK;
+struct ingest *ingest_free(struct ingest *in); /* waits for captures under way (cancelled) */
+/* Looks again at what a crash left unfinished, removes bytes no row knows; in the background after start, in bounded steps. */
+int ingest_recover(struct ingest *in, _Atomic bool *cancel) MUST_CHECK;
+/* Looks at entries whose time has come; *ret_next_us: when to call again (INT64_MAX: when told by the due callback). */
+int ingest_run_due(struct ingest *in, int64_t now_us, int64_t *ret_next_us) MUST_CHECK;
+typedef void due_fn(void *user, int64_t due_us);
+void ingest_on_due(struct ingest *in, due_fn *fn, void *user); /* something is due at due_us; called without locks */
+
+/* ---- the tree; parent 0 is upload/ itself.  Rows come with live size and mtime ---- */
+struct upload_file;
+int ingest_entry(struct ingest *in, int64_t id, struct upload_row *ret) MUST_CHECK; /* also of unlinked entries that are open */
+int ingest_lookup(struct ingest *in, int64_t parent, const char *name, struct upload_row *ret) MUST_CHECK;
+int ingest_list(struct ingest *in, int64_t parent, const char *after, unsigned limit, upload_fn *fn, void *user) MUST_CHECK;
+/* mkdir below upload/ itself registers the camera. */
+int ingest_mkdir(struct ingest *in, int64_t parent, const char *name, mode_t mode, uid_t uid, gid_t gid, struct upload_row *ret) MUST_CHECK;
+int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags, mode_t mode, uid_t uid, gid_t gid,
+		  struct upload_row *ret, struct upload_file **ret_file) MUST_CHECK; /* O_EXCL, O_TRUNC obeyed */
+/* For reading or writing.  A registered picture opened for reading: -ENODATA, read its snapshot instead. */
+int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **ret) MUST_CHECK;
+int ingest_fd(struct upload_file *f); /* borrowed; -1 until ingest_fill for a registered entry that was opened for writing without O_TRUNC */
+/* Before the first write or truncate: -ENODATA when the snapshot's bytes must be had first (then call ingest_fill with a descriptor of them). */
+int ingest_writable(struct upload_file *f) MUST_CHECK;
+int ingest_fill(struct upload_file *f, int bytes_fd) MUST_CHECK; /* copies; the entry is unregistered from then on */
+void ingest_wrote(struct upload_file *f);                        /* after a write through ingest_fd */
+int ingest_flush(struct upload_file *f) MUST_CHECK;   /* every close(2): never fails for bad content */
+int ingest_fsync(struct upload_file *f) MUST_CHECK;   /* bytes and row survive power loss */
+void ingest_release(struct upload_file *f);           /* the last close */
+/* file NULL: by id. -ENODATA as ingest_writable. */
+int ingest_truncate(struct ingest *in, int64_t id, struct upload_file *f, uint64_t size) MUST_CHECK;
+int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row, unsigned mask /* UPLOAD_SET_MODE|OWNER|MTIME */) MUST_CHECK;
+int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t new_parent, const char *new_name, unsigned flags) MUST_CHECK;
+int ingest_unlink(struct ingest *in, int64_t parent, const char *name, bool directory) MUST_CHECK;
+int ingest_fsync_all(struct ingest *in) MUST_CHECK; /* fsyncdir: spool and rows */
+
+/* ---- captures: one at a time per camera; who comes while one is under way, or within min_interval after it, gets that one ---- */
+/* Called exactly once, from a worker: 0 and the registered snapshot, or -errno and one sentence. */
+typedef void capture_fn(void *user, int err, int64_t snapshot, const char *why);
+int ingest_capture(struct ingest *in, int64_t camera, capture_fn *fn, void *user, uint64_t *ret_ticket) MUST_CHECK; /* -ENODEV: not configured */
+bool ingest_capture_cancel(struct ingest *in, uint64_t ticket); /* true: fn will not be called; the capture goes on */
