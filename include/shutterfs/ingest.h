@@ -64,5 +64,6 @@ int ingest_fsync_all(struct ingest *in) MUST_CHECK; /* fsyncdir: spool and rows 
 /* ---- captures: one at a time per camera; who comes while one is under way, or within min_interval after it, gets that one ---- */
 /* Called exactly once, from a worker: 0 and the registered snapshot, or -errno and one sentence. */
 typedef void capture_fn(void *user, int err, int64_t snapshot, const char *why);
+bool ingest_can_capture(struct ingest *in, int64_t camera);
 int ingest_capture(struct ingest *in, int64_t camera, capture_fn *fn, void *user, uint64_t *ret_ticket) MUST_CHECK; /* -ENODEV: not configured */
 bool ingest_capture_cancel(struct ingest *in, uint64_t ticket); /* true: fn will not be called; the capture goes on */
