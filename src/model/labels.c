@@ -1,0 +1,85 @@
+/* labels.c - who owns what in labels and sidecars, and the words for their states. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shutterfs/model.h"
+
+enum { LABELS_MAX = 10000 };
+
+const char *const time_source_name[TIME_SOURCES] = {
+	[TIME_SOURCE] = "source", [TIME_EXIF] = "exif",       [TIME_NAME] = "name",
+	[TIME_MTIME] = "mtime",   [TIME_ARRIVAL] = "arrival",
+};
+const char *const snap_state_name[SNAP_STATES] = {
+	[STATE_LOCAL] = "local",
+	[STATE_QUEUED] = "queued",
+	[STATE_SYNCED] = "synced",
+	[STATE_REMOTE] = "remote",
+};
+
+void label_done(struct label *l)
+{
+	free(l->kind);
+	free(l->value);
+	free(l->by);
+	*l = (struct label){0};
+}
+
+void labels_done(struct labels *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		label_done(&l->item[i]);
+	free(l->item);
+	*l = (struct labels){0};
+}
+
+int labels_add(struct labels *l, const struct label *item)
+{
+	CLEANUP(label_done) struct label copy = *item;
+	struct label *grown;
+
+	copy.kind = copy.value = copy.by = NULL;
+	if (!item->kind || !item->value)
+		return -EINVAL;
+	if (l->n >= LABELS_MAX)
+		return -E2BIG;
+	copy.kind = strdup(item->kind);
+	copy.value = strdup(item->value);
+	copy.by = item->by ? strdup(item->by) : NULL;
+	if (!copy.kind || !copy.value || (item->by && !copy.by))
+		return -ENOMEM;
+	grown = reallocarray(l->item, l->n + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	l->item = grown;
+	l->item[l->n++] = copy;
+	l->looked = true;
+	copy = (struct label){0};
+	return 0;
+}
+
+void sidecar_done(struct sidecar *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_replicas; i++) {
+		free(s->replica[i].store);
+		free(s->replica[i].key);
+		free(s->replica[i].etag);
+	}
+	free(s->replica);
+	labels_done(&s->labels);
+	free(s->img_id);
+	free(s->camera);
+	free(s->group);
+	free(s->mime);
+	free(s->documents);
+	free(s->event);
+	free(s->origin);
+	free(s->extra);
+	free(s->unknown);
+	*s = (struct sidecar){0};
+}
