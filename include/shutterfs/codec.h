@@ -7,7 +7,8 @@
 #include "shutterfs/base.h"
 #include "shutterfs/model.h"
 
-#define WHY_MAX 160 /* `char why[WHY_MAX]` arguments: one sentence for people, set on failure; never NULL */
+#define WHY_MAX \
+	160 /* `char why[WHY_MAX]` arguments: one sentence for people, set on failure; never NULL */
 
 /* ---- hashes ---- */
 struct hash; /* SHA-256 and MD5 in one pass */
@@ -36,17 +37,25 @@ int jpeg_probe_fd(int fd, struct jpeg_info *ret, char why[WHY_MAX]) MUST_CHECK;
 int jpeg_probe(const void *data, size_t len, struct jpeg_info *ret, char why[WHY_MAX]) MUST_CHECK;
 
 /* ---- sidecars (the design, section 2), and what is accepted for one ---- */
-/* At most SIDECAR_BYTES, UTF-8, one object, depth <= 64, no duplicate keys. Labels are taken from "labels" as objects
- * {kind,value,...}, or strings ("kind/value" or plain: kind "label"), from "label" as a string, and "tags". */
+/* At most SIDECAR_BYTES, UTF-8 (a byte order mark is passed over), one object, depth <= 64, no duplicate keys.  Labels are
+ * taken from "labels" as objects {kind,value,...} or strings ("kind/value" or plain: kind "label"), from "label" as a
+ * string, and from "tags" as strings.  A known key of a wrong type is an error; event, origin, extra, documents and an
+ * img_id that are not what the design says they are stay in `unknown`. */
 int sidecar_parse(const char *text, size_t len, struct sidecar *ret, char why[WHY_MAX]) MUST_CHECK;
-/* Renders in the design's key order, unknown keys last; the result ends in a newline. `zone`: taken is shown in it. */
+/* Renders in the design's key order, absent values left out, unknown keys last; taken is shown in zone_min; the result ends
+ * in a newline. */
 int sidecar_render(const struct sidecar *s, struct buf *out) MUST_CHECK;
 
 /* ---- JSON for status, queue and errors: a streaming writer ---- */
-struct json { struct buf *out; unsigned depth; bool comma; };
+struct json {
+	struct buf *out;
+	unsigned depth;
+	bool comma;
+	bool lines; /* each member of the outermost object begins a line: for people who cat it */
+};
 void json_object(struct json *j, const char *key); /* key NULL: in an array or at the top */
 void json_array(struct json *j, const char *key);
-void json_end(struct json *j, char close);  /* '}' or ']' */
+void json_end(struct json *j, char close);                            /* '}' or ']' */
 void json_string(struct json *j, const char *key, const char *value); /* NULL: null */
 void json_int(struct json *j, const char *key, int64_t value);
 void json_double(struct json *j, const char *key, double value);
@@ -55,7 +64,8 @@ void json_raw(struct json *j, const char *key, const char *text); /* text is JSO
 
 /* ---- S3's XML ---- */
 struct s3_object {
-	const char *key; /* borrowed: valid during the callback; percent-decoded when encoding-type was url */
+	const char *
+		key; /* borrowed: valid during the callback; percent-decoded when encoding-type was url */
 	const char *etag; /* without quotes */
 	uint64_t size;
 	int64_t modified_us;
@@ -66,8 +76,8 @@ struct s3_list_page {
 	char next[2048]; /* NextContinuationToken */
 };
 /* ListObjectsV2 answer; at most 1,000 objects a page. */
-int s3_list_parse(const char *xml, size_t len, s3_object_fn *each, void *user, struct s3_list_page *ret,
-		  char why[WHY_MAX]) MUST_CHECK;
+int s3_list_parse(const char *xml, size_t len, s3_object_fn *each, void *user,
+		  struct s3_list_page *ret, char why[WHY_MAX]) MUST_CHECK;
 struct s3_error {
 	char code[64], message[256], region[64], endpoint[256];
 };

@@ -1,0 +1,124 @@
+/* exif.c - when a picture was taken, by its EXIF: DateTimeOriginal, SubSecTimeOriginal, OffsetTimeOriginal; by libexif.
+ *
+ * DateTime is not used (programs that edit a picture change it), nor DateTimeDigitized (when film was scanned). */
+#include "exif.h"
+#include "shutterfs/base.h"
+
+#include <libexif/exif-data.h>
+#include <string.h>
+
+static const int64_t day_us = 86400 * 1000000LL;
+
+static void exif_unrefp(ExifData **d)
+{
+	if (*d)
+		exif_data_unref(*d);
+}
+
+/* An ASCII value, cut at its NUL; false: absent. */
+static bool ascii(ExifData *d, ExifTag tag, char *out, size_t size)
+{
+	ExifEntry *e = exif_content_get_entry(d->ifd[EXIF_IFD_EXIF], tag);
+	size_t len;
+
+	if (!e || e->format != EXIF_FORMAT_ASCII || !e->data || e->size == 0)
+		return false;
+	len = strnlen((const char *)e->data, e->size);
+	if (len >= size)
+		return false;
+	memcpy(out, e->data, len);
+	out[len] = '\0';
+	return true;
+}
+
+/* Exactly n digits. */
+static bool digits(const char *s, size_t n, int *ret)
+{
+	int value = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+		value = value * 10 + (s[i] - '0');
+	}
+	*ret = value;
+	return true;
+}
+
+/* "2020:12:31 15:45:55"; the separators vary between makers. */
+static bool parse_date(const char *s, struct civil *c)
+{
+	return strlen(s) >= 19 && digits(s, 4, &c->year) && digits(s + 5, 2, &c->month) &&
+	       digits(s + 8, 2, &c->day) && digits(s + 11, 2, &c->hour) &&
+	       digits(s + 14, 2, &c->min) && digits(s + 17, 2, &c->sec);
+}
+
+/* "123" is 123 ms: a decimal fraction of any length. */
+static int parse_subsec(const char *s)
+{
+	int us = 0, scale = 100000;
+
+	for (; *s >= '0' && *s <= '9'; s++) {
+		us += (*s - '0') * scale;
+		scale /= 10;
+	}
+	return us;
+}
+
+static bool parse_offset(const char *s, int *ret_min)
+{
+	int h, m;
+
+	if (strcmp(s, "Z") == 0) {
+		*ret_min = 0;
+		return true;
+	}
+	if (strlen(s) < 6 || (s[0] != '+' && s[0] != '-') || s[3] != ':' || !digits(s + 1, 2, &h) ||
+	    !digits(s + 4, 2, &m) || h > 14 || m > 59)
+		return false;
+	*ret_min = (s[0] == '-' ? -1 : 1) * (h * 60 + m);
+	return true;
+}
+
+/* 1970-01-01 and 1980-01-01 are what a clock shows that was never set. */
+static bool plausible(const struct civil *c, int64_t us)
+{
+	if (c->month == 1 && c->day == 1 && (c->year == 1970 || c->year == 1980))
+		return false;
+	return us < now_us() + day_us;
+}
+
+bool exif_taken(const uint8_t *data, size_t len, int64_t *ret_us, int *ret_zone_min)
+{
+	CLEANUP(exif_unrefp) ExifData *d = exif_data_new();
+	char date[32], text[32];
+	struct civil c = {0};
+	bool has_zone;
+	int64_t us;
+
+	if (!d || len > 64 * 1024)
+		return false;
+	/* It would "repair" by inventing entries. */
+	exif_data_unset_option(d, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
+	exif_data_load_data(d, data, (unsigned)len);
+	if (!ascii(d, EXIF_TAG_DATE_TIME_ORIGINAL, date, sizeof(date)) || !parse_date(date, &c))
+		return false;
+	if (ascii(d, EXIF_TAG_SUB_SEC_TIME_ORIGINAL, text, sizeof(text)))
+		c.us = parse_subsec(text);
+	has_zone = ascii(d, EXIF_TAG_OFFSET_TIME_ORIGINAL, text, sizeof(text)) &&
+		   parse_offset(text, &c.zone_min);
+	if (!civil_valid(&c))
+		return false;
+	us = us_from_civil(&c, has_zone);
+	if (!plausible(&c, us))
+		return false;
+	if (!has_zone) {
+		struct civil local;
+
+		civil_from_us(us, &local);
+		c.zone_min = local.zone_min;
+	}
+	*ret_us = us;
+	*ret_zone_min = c.zone_min;
+	return true;
+}
