@@ -46,6 +46,7 @@ int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags
 		  struct upload_row *ret, struct upload_file **ret_file) MUST_CHECK; /* O_EXCL, O_TRUNC obeyed */
 /* For reading or writing.  A registered picture opened for reading: -ENODATA, read its snapshot instead. */
 int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **ret) MUST_CHECK;
+int64_t ingest_snapshot(struct upload_file *f); /* the snapshot its entry was registered as; 0: none (any more) */
 int ingest_fd(struct upload_file *f); /* borrowed; -1 until ingest_fill for a registered entry that was opened for writing without O_TRUNC */
 /* Before the first write or truncate: -ENODATA when the snapshot's bytes must be had first (then call ingest_fill with a descriptor of them). */
 int ingest_writable(struct upload_file *f) MUST_CHECK;
