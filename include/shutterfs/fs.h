@@ -23,7 +23,6 @@ struct fs_parts { /* borrowed for the fs's life */
 	struct ingest *ingest;
 	enum sidecars sidecars;
 	bool upload;                        /* false: no upload/ */
-	const char *const *store_name;      /* for the sidecar's state: nothing else */
 	const struct fs_ghost_file *ghost;  /* NULL name ends */
 	void *ghost_user;
 	void (*space)(void *user, uint64_t *total, uint64_t *free_bytes); /* statfs: bytes for uploads; ghost_user */
@@ -32,6 +31,7 @@ struct fs_parts { /* borrowed for the fs's life */
 int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, struct fs **ret) MUST_CHECK;
 int fs_mount(struct fs *fs, const char *mountpoint, struct buf *err) MUST_CHECK; /* the kernel knows it from now on; cleans a stale mount of ours first */
 int fs_loop(struct fs *fs) MUST_CHECK; /* serves until unmounted or fs_stop: 0 */
+void fs_became_local(struct fs *fs, int64_t snapshot); /* from fetch's events: st_blocks changed */
 void fs_stop(struct fs *fs);           /* async-signal-safe */
 struct fs *fs_free(struct fs *fs);     /* unmounts if still mounted */
 const char *fs_read_path(const struct fs *fs); /* how cached pictures are read: "kernel cache" or "passthrough" */

@@ -1,0 +1,232 @@
+/* stat(2) of every node: from one row of the catalog each. */
+#include "fs_private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct timespec second_of(int64_t us)
+{
+	/* Whole seconds: thumbnail caches compare mtimes in different precisions. */
+	return (struct timespec){.tv_sec = (time_t)(us / 1000000)};
+}
+
+static void base_attr(struct fs *fs, struct node n, mode_t mode, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = node_ino(n);
+	st->st_mode = mode;
+	st->st_nlink = 1;
+	st->st_uid = fs->uid;
+	st->st_gid = fs->gid;
+	st->st_blksize = 4096;
+}
+
+static void set_times(struct stat *st, int64_t mtime_us, int64_t ctime_us)
+{
+	st->st_mtim = st->st_atim = second_of(mtime_us);
+	st->st_ctim = second_of(ctime_us);
+}
+
+void fs_dir_attr(struct fs *fs, struct node n, struct stat *st)
+{
+	int64_t changed = catalog_changed_us(fs->parts.catalog);
+
+	base_attr(fs, n, S_IFDIR | 0555, st);
+	set_times(st, changed, changed);
+}
+
+void fs_snap_attr(struct fs *fs, const struct snap *s, struct stat *st)
+{
+	base_attr(fs, (struct node){.kind = NODE_SNAP, .id = s->id}, S_IFREG | 0444, st);
+	st->st_nlink = s->links;
+	st->st_size = (off_t)s->size;
+	st->st_blocks = fetch_is_local(fs->parts.fetch, s) ? (blkcnt_t)((s->size + 511) / 512) : 0;
+	set_times(st, s->taken_us, s->registered_us);
+}
+
+int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st)
+{
+	CLEANUP(buf_done) struct buf text = BUF(SIDECAR_BYTES);
+	int r = fs_sidecar_text(fs, s->id, &text);
+
+	if (r < 0)
+		return r;
+	base_attr(fs, (struct node){.kind = NODE_SIDECAR, .id = s->id}, S_IFREG | 0444, st);
+	st->st_size = (off_t)text.len;
+	st->st_blocks = (blkcnt_t)((text.len + 511) / 512);
+	set_times(st, s->taken_us, s->registered_us);
+	return 0;
+}
+
+void fs_upload_attr(struct fs *fs, const struct upload_row *row, struct stat *st)
+{
+	bool registered = row->state == UPLOAD_REGISTERED && row->snapshot > 0;
+
+	base_attr(fs, (struct node){.kind = NODE_UPLOAD, .id = row->id},
+		  (row->is_dir ? S_IFDIR : S_IFREG) | (row->mode & 07777), st);
+	st->st_uid = row->uid;
+	st->st_gid = row->gid;
+	st->st_size = row->is_dir ? 0 : (off_t)row->size;
+	st->st_blocks = row->is_dir || registered ? 0 : (blkcnt_t)((row->size + 511) / 512);
+	st->st_mtim.tv_sec = (time_t)(row->mtime_ns / 1000000000);
+	st->st_mtim.tv_nsec = (long)(row->mtime_ns % 1000000000);
+	st->st_atim = st->st_mtim;
+	st->st_ctim.tv_sec = (time_t)(row->ctime_ns / 1000000000);
+	st->st_ctim.tv_nsec = (long)(row->ctime_ns % 1000000000);
+}
+
+void fs_snap_target(const struct snap *s, char *out, size_t size)
+{
+	char day[16];
+
+	day_name(s->day, day);
+	(void)snprintf(out, size, "%s/%s.jpg", day, s->stem);
+}
+
+int fs_latest_target(struct fs *fs, int64_t camera, char *out, size_t size)
+{
+	struct snap s;
+	int r = catalog_newest(fs->parts.catalog, camera, &s);
+
+	if (r == 0)
+		fs_snap_target(&s, out, size);
+	return r;
+}
+
+static int link_attr(struct fs *fs, struct node n, struct stat *st)
+{
+	char target[PATH_MAX] = "live";
+	int r = n.kind == NODE_LATEST ? fs_latest_target(fs, n.id, target, sizeof(target)) : 0;
+
+	if (r < 0)
+		return r;
+	base_attr(fs, n, S_IFLNK | 0777, st);
+	st->st_size = (off_t)strlen(target);
+	set_times(st, n.kind == NODE_LATEST ? catalog_changed_us(fs->parts.catalog) : now_us(),
+		  now_us());
+	return 0;
+}
+
+static int ghost_attr(struct fs *fs, struct node n, struct stat *st)
+{
+	const struct fs_ghost_file *file = fs_ghost(fs, n.id);
+	CLEANUP(buf_done) struct buf text = BUF(64 * SIDECAR_BYTES);
+	int r = file ? file->render(fs->parts.ghost_user, &text) : -ENOENT;
+
+	if (r < 0)
+		return r;
+	base_attr(fs, n, S_IFREG | 0444, st);
+	st->st_size = (off_t)text.len;
+	set_times(st, now_us(), now_us());
+	return 0;
+}
+
+/* Directories named by rows exist as long as their row does; days and months as long as something is in them. */
+static int dir_exists(struct fs *fs, struct node n)
+{
+	struct catalog *cat = fs->parts.catalog;
+	struct camera_row camera;
+	struct label_row label;
+	struct view v;
+	struct snap s;
+	int32_t day;
+
+	switch (n.kind) {
+	case NODE_CAMERA:
+		return catalog_camera(cat, n.id, &camera);
+	case NODE_KIND:
+	case NODE_LABEL:
+		return catalog_label(cat, n.id, n.kind == NODE_KIND, &label);
+	case NODE_YEAR:
+	case NODE_MONTH:
+		return catalog_next_day(cat, (struct view){VIEW_ALL, 0}, INT32_MIN, &day);
+	default:
+		break;
+	}
+	if (!node_day_view(n, &v))
+		return 0;
+	int r = catalog_next_day(cat, v, n.day - 1, &day);
+
+	(void)s;
+	return r < 0 ? r : day == n.day ? 0 : -ENOENT;
+}
+
+static int upload_attr(struct fs *fs, struct node n, struct stat *st)
+{
+	struct upload_row row;
+
+	if (n.id == 0) {
+		fs_dir_attr(fs, n, st);
+		st->st_mode = S_IFDIR | 0755;
+		return fs->parts.upload ? 0 : -ENOENT;
+	}
+	int r = ingest_entry(fs->parts.ingest, n.id, &row);
+
+	if (r == 0)
+		fs_upload_attr(fs, &row, st);
+	return r;
+}
+
+int fs_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout)
+{
+	struct snap s;
+	int r = 0;
+
+	*ret_timeout = DAY_S;
+	switch (n.kind) {
+	case NODE_SNAP:
+		r = catalog_snap(fs->parts.catalog, n.id, &s);
+		if (r == 0)
+			fs_snap_attr(fs, &s, st);
+		return r;
+	case NODE_SIDECAR:
+		*ret_timeout = UPLOAD_S; /* its size follows the snapshot's state */
+		r = catalog_snap(fs->parts.catalog, n.id, &s);
+		return r < 0 ? r : fs_sidecar_attr(fs, &s, st);
+	case NODE_LATEST:
+	case NODE_LIVE:
+		*ret_timeout = 0;
+		return link_attr(fs, n, st);
+	case NODE_GHOST:
+		*ret_timeout = 0;
+		return ghost_attr(fs, n, st);
+	case NODE_UPLOAD:
+		*ret_timeout = UPLOAD_S;
+		return upload_attr(fs, n, st);
+	case NODE_NONE:
+	case NODE_KINDS:
+		return -ENOENT;
+	default:
+		r = dir_exists(fs, n);
+		if (r == 0)
+			fs_dir_attr(fs, n, st);
+		return r;
+	}
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct stat st;
+	double timeout;
+	int r = fs_attr(fs, node_from_ino(ino), &st, &timeout);
+
+	if (r < 0)
+		(void)fuse_reply_err(req, -r);
+	else
+		(void)fuse_reply_attr(req, &st, timeout);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	uint64_t total = 0, avail = 0;
+	struct statvfs sv = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_LIMIT};
+
+	fs->parts.space(fs->parts.ghost_user, &total, &avail);
+	sv.f_blocks = total / 4096;
+	sv.f_bfree = sv.f_bavail = avail / 4096;
+	(void)fuse_reply_statfs(req, &sv);
+}

@@ -1,0 +1,264 @@
+/* The mount's life: options, session, loop, end. */
+#include "fs_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LOOP_THREADS = 16 };
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	/* With cached listings, AUTO costs a lookup per file; the feed does what AUTO_INVAL_DATA would. */
+	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_AUTO_INVAL_DATA);
+	conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_EXPLICIT_INVAL_DATA |
+				       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
+				       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT);
+	conn->want &= ~(
+		unsigned)FUSE_CAP_WRITEBACK_CACHE; /* it would defer a full disk past close */
+	conn->max_readahead = MAX_IO;
+	conn->max_read = MAX_IO;
+	conn->max_write = MAX_IO;
+	conn->max_background = 64;
+	conn->congestion_threshold = 48;
+	conn->time_gran = 1;
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	fuse_reply_none(req); /* numbers carry their meaning: there is nothing to forget */
+}
+
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	fuse_reply_none(req);
+}
+
+static const struct fuse_lowlevel_ops ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.release = op_release,
+	.fsync = op_fsync,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.fsyncdir = op_fsyncdir,
+	.statfs = op_statfs,
+	.setxattr = op_setxattr,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.removexattr = op_removexattr,
+	.create = op_create,
+};
+
+/* What mount(8), fstab and systemd put on the line for themselves. */
+static bool option_for_others(const char *o)
+{
+	static const char *const word[] = {"rw",       "auto",       "noauto", "user",    "users",
+					   "nouser",   "owner",      "group",  "_netdev", "nofail",
+					   "comment",  "defaults",   "nouser", "sync",    "noatime",
+					   "relatime", "nodiratime", "async"};
+
+	if (strncmp(o, "x-", 2) == 0 || strncmp(o, "X-", 2) == 0 || strncmp(o, "comment=", 8) == 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(word); i++)
+		if (strcmp(o, word[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool option_for_kernel(const char *o)
+{
+	static const char *const word[] = {"ro",
+					   "allow_other",
+					   "allow_root",
+					   "nosuid",
+					   "suid",
+					   "nodev",
+					   "dev",
+					   "noexec",
+					   "exec",
+					   "debug",
+					   "dirsync",
+					   "auto_unmount",
+					   "default_permissions"};
+
+	if (strncmp(o, "fsname=", 7) == 0 || strncmp(o, "subtype=", 8) == 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(word); i++)
+		if (strcmp(o, word[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The user's options come last, so that they win over ours. */
+static int mount_options(const char *options, struct buf *err, struct buf *out)
+{
+	CLEANUP(freep) char *copy = strdup(options ? options : "");
+	char *save = NULL;
+
+	if (!copy)
+		return -ENOMEM;
+	(void)buf_printf(
+		out,
+		"fsname=shutterfs,subtype=shutterfs,default_permissions,nosuid,nodev,max_read=%d",
+		MAX_IO);
+	for (char *o = strtok_r(copy, ",", &save); o; o = strtok_r(NULL, ",", &save)) {
+		if (option_for_others(o))
+			continue;
+		if (!option_for_kernel(o)) {
+			(void)buf_printf(err, "unknown mount option \"%s\"\n", o);
+			return -EINVAL;
+		}
+		(void)buf_printf(out, ",%s", o);
+	}
+	return out->error;
+}
+
+void fs_became_local(struct fs *fs, int64_t snapshot)
+{
+	notify_became_local(fs->notifier, snapshot);
+}
+
+int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, struct fs **ret)
+{
+	CLEANUP(buf_done) struct buf text = BUF(4096);
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int r = fs ? mount_options(options, err, &text) : -ENOMEM;
+
+	if (r < 0) {
+		free(fs);
+		return r;
+	}
+	*fs = (struct fs){
+		.parts = *parts, .uid = getuid(), .gid = getgid(), .mounted_us = now_us()};
+	pthread_mutex_init(&fs->lock, NULL);
+	if (fuse_opt_add_arg(&args, "shutterfs") == 0 && fuse_opt_add_arg(&args, "-o") == 0 &&
+	    fuse_opt_add_arg(&args, text.data) == 0)
+		fs->session = fuse_session_new(&args, &ops, sizeof(ops), fs);
+	fuse_opt_free_args(&args);
+	r = fs->session ? notifier_new(fs, &fs->notifier) : -EINVAL;
+	if (r < 0) {
+		(void)fs_free(fs);
+		return r;
+	}
+	*ret = fs;
+	return 0;
+}
+
+/* A mount of ours whose server died answers ENOTCONN to everything; take it away, never anybody else's. */
+static void clean_stale(const char *mountpoint)
+{
+	CLEANUP(buf_done) struct buf table = BUF(4 * 1024 * 1024);
+	CLEANUP(buf_done) struct buf want = BUF(8192);
+	struct stat st;
+
+	if (stat(mountpoint, &st) == 0 || errno != ENOTCONN)
+		return;
+	(void)buf_printf(&want, " %s ", mountpoint);
+	if (want.error || read_file(AT_FDCWD, "/proc/self/mountinfo", table.max, &table) < 0)
+		return;
+	char *save = NULL;
+
+	for (char *line = strtok_r(table.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		if (!strstr(line, want.data) || !strstr(line, " fuse.shutterfs "))
+			continue;
+		log_info("cleaning the stale mount at \"%s\"", mountpoint);
+		if (umount2(mountpoint, MNT_DETACH) == 0)
+			return;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			(void)execlp("fusermount3", "fusermount3", "-u", "-z", "--", mountpoint,
+				     (char *)NULL);
+			_exit(127);
+		}
+		if (pid > 0)
+			(void)waitpid(pid, NULL, 0);
+		return;
+	}
+}
+
+int fs_mount(struct fs *fs, const char *mountpoint, struct buf *err)
+{
+	clean_stale(mountpoint);
+	CLEANUP(freep) char *copy = strdup(mountpoint);
+
+	if (!copy)
+		return -ENOMEM;
+	if (fuse_session_mount(fs->session, mountpoint) != 0) {
+		(void)buf_printf(
+			err,
+			"cannot mount at \"%s\": is it an empty directory of yours, is /dev/fuse there, is fuse3 installed?\n",
+			mountpoint);
+		return -EIO;
+	}
+	fs->mountpoint = TAKE(copy);
+	return 0;
+}
+
+int fs_loop(struct fs *fs)
+{
+	struct fuse_loop_config *conf = fuse_loop_cfg_create();
+	int r;
+
+	if (!conf)
+		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(conf, LOOP_THREADS);
+	fuse_loop_cfg_set_idle_threads(conf, LOOP_THREADS);
+	fuse_loop_cfg_set_clone_fd(conf, 0);
+	r = fuse_session_loop_mt(fs->session, conf);
+	fuse_loop_cfg_destroy(conf);
+	return r < 0 ? r : 0;
+}
+
+void fs_stop(struct fs *fs)
+{
+	fuse_session_exit(fs->session);
+}
+
+struct fs *fs_free(struct fs *fs)
+{
+	if (!fs)
+		return NULL;
+	/* The kernel must be gone before the notifier: a notification may wait for a lock that only a reply releases. */
+	if (fs->mountpoint)
+		fuse_session_unmount(fs->session);
+	fs->notifier = notifier_free(fs->notifier);
+	if (fs->session)
+		fuse_session_destroy(fs->session);
+	pthread_mutex_destroy(&fs->lock);
+	free(fs->mountpoint);
+	free(fs);
+	return NULL;
+}
+
+const char *fs_read_path(const struct fs *fs)
+{
+	return "kernel cache";
+}

@@ -1,0 +1,132 @@
+/* fs_private.h - what the files of the fs room share. */
+#pragma once
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+
+#include "inode.h"
+#include "shutterfs/fs.h"
+
+#define LOG_ROOM "fs"
+
+enum {
+	DAY_S = 86400,     /* how long the kernel may keep what the catalog's feed invalidates */
+	NEGATIVE_S = 60,   /* names that are not there; invalidated on arrival */
+	UPLOAD_S = 1,      /* upload/ changes below the kernel only by registration */
+	COOKIE_FIRST = 16, /* directory offsets below it are fixed entries */
+	MAX_IO = 1024 * 1024,
+	WHY_BYTES = 256,
+};
+
+struct notifier; /* notify.c */
+struct parked;   /* park.c */
+
+struct fs {
+	struct fs_parts parts;
+	struct fuse_session *session;
+	char *mountpoint; /* NULL until mounted */
+	uid_t uid;
+	gid_t gid;
+	int64_t mounted_us;
+	struct notifier *notifier;
+	pthread_mutex_t lock; /* guards parked */
+	struct parked *parked;
+};
+
+/* ---- attr.c: stat of every node ---- */
+/* Attributes and how long they keep (seconds); -ENOENT. */
+int fs_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout) MUST_CHECK;
+void fs_snap_attr(struct fs *fs, const struct snap *s, struct stat *st);
+void fs_upload_attr(struct fs *fs, const struct upload_row *row, struct stat *st);
+int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st) MUST_CHECK;
+void fs_dir_attr(struct fs *fs, struct node n, struct stat *st);
+int fs_latest_target(struct fs *fs, int64_t camera, char *out, size_t size) MUST_CHECK;
+void fs_snap_target(const struct snap *s, char *out,
+		    size_t size); /* "<day>/<stem>.jpg", seen from cameras/<camera>/ */
+
+/* ---- text.c: files that are rendered ---- */
+int fs_sidecar_text(struct fs *fs, int64_t snapshot, struct buf *out) MUST_CHECK;
+int fs_snap_state(struct fs *fs, const struct snap *s, enum snap_state *ret) MUST_CHECK;
+bool fs_sidecars_listed(const struct fs *fs, struct node dir);
+bool fs_sidecars_shown(const struct fs *fs);
+const struct fs_ghost_file *fs_ghost(const struct fs *fs, int64_t index); /* NULL: none */
+
+/* ---- tree.c: what a name means in a directory ---- */
+int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret) MUST_CHECK;
+/* The entry that the kernel is told; negative when -ENOENT may be cached. */
+int fs_entry(struct fs *fs, struct node n, struct fuse_entry_param *e) MUST_CHECK;
+
+/* ---- park.c: requests that wait for a worker ---- */
+/* Exactly once per parked request, unless it was interrupted: replies to req. fd is the callee's to close (-1: none). */
+typedef void parked_fn(struct fs *fs, fuse_req_t req, void *data, int err, int fd,
+		       int64_t snapshot);
+/* Both reply themselves when it cannot be parked. `data` is malloc'd and freed by the parked request. */
+void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *fn, void *data);
+void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *fn, void *data);
+
+/* ---- handles: nothing in them that could not be had again from the inode ---- */
+enum handle_kind { HANDLE_SNAP, HANDLE_TEXT, HANDLE_UPLOAD, HANDLE_DIR };
+struct handle {
+	enum handle_kind kind;
+	int64_t snapshot;         /* SNAP */
+	_Atomic int fd;           /* SNAP: -1 until its bytes are local; set once */
+	struct buf text;          /* TEXT: rendered at open */
+	struct upload_file *file; /* UPLOAD */
+	pthread_mutex_t lock;     /* DIR of upload/: guards seen */
+	struct seen { /* names of the last reply by their offset: an entry may be removed while a reader goes on */
+		int64_t id;
+		char *name;
+	} * seen;
+	size_t n_seen;
+};
+struct handle *handle_new(enum handle_kind kind);
+void handle_free(struct handle *h);
+static inline struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+/* ---- notify.c: telling the kernel what changed ---- */
+int notifier_new(struct fs *fs, struct notifier **ret) MUST_CHECK;
+void notify_became_local(struct notifier *n,
+			 int64_t snapshot); /* st_blocks and the state changed */
+struct notifier *notifier_free(struct notifier *n);
+
+/* ---- the kernel's requests, by file ---- */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readlink(fuse_req_t req, fuse_ino_t ino);
+void op_statfs(fuse_req_t req, fuse_ino_t ino);
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi);
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi);
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned flags);
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags);
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);

@@ -1,0 +1,289 @@
+/* Telling the kernel what changed: one thread, fed by the catalog's writer and by fetch workers, never from inside a request.
+ *
+ * The queue is bounded.  When a flood (a first scan of a large bucket) overruns it, the queue is dropped and every directory of the
+ * views is invalidated instead, walked from the catalog; names that were looked up in vain come back within NEGATIVE_S. */
+#include "fs_private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUEUE_MAX = 16384, RECENT = 256 };
+
+struct notifier {
+	struct fs *fs;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct change *queue;    /* lock; QUEUE_MAX */
+	size_t head, n;          /* lock */
+	bool overrun, stop;      /* lock */
+	uint64_t recent[RECENT]; /* thread only: directories already invalidated in this batch */
+};
+
+static void inval_inode(struct notifier *n, struct node node, bool content)
+{
+	/* A negative offset leaves the page cache alone and drops the attributes only. */
+	(void)fuse_lowlevel_notify_inval_inode(n->fs->session, node_ino(node), content ? 0 : -1, 0);
+}
+
+static void inval_dir(struct notifier *n, struct node dir)
+{
+	uint64_t ino = node_ino(dir), *slot = &n->recent[(ino ^ (ino >> 17)) % RECENT];
+
+	if (*slot == ino)
+		return;
+	*slot = ino;
+	inval_inode(n, dir, true);
+}
+
+static void inval_name(struct notifier *n, struct node dir, const char *name)
+{
+	(void)fuse_lowlevel_notify_inval_entry(n->fs->session, node_ino(dir), name, strlen(name));
+}
+
+static void inval_snap_names(struct notifier *n, struct node day_dir, const char *stem)
+{
+	static const char *const suffix[] = {"jpg", "json", "jpg.json"};
+	char name[STEM_MAX + 16];
+
+	inval_dir(n, day_dir);
+	for (size_t i = 0; i < ARRAY_LEN(suffix); i++) {
+		(void)snprintf(name, sizeof(name), "%s.%s", stem, suffix[i]);
+		inval_name(n, day_dir, name);
+	}
+}
+
+static void inval_named_dir(struct notifier *n, struct node parent, const char *fmt, int value)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), fmt, value);
+	inval_dir(n, parent);
+	inval_name(n, parent, name);
+}
+
+static void inval_day_name(struct notifier *n, struct node parent, int32_t day)
+{
+	char name[16];
+
+	day_name(day, name);
+	inval_dir(n, parent);
+	inval_name(n, parent, name);
+}
+
+/* A snapshot came to or left cameras/ and dates/. */
+static void tell_snapshot(struct notifier *n, const struct change *c)
+{
+	struct node camera = {.kind = NODE_CAMERA, .id = c->camera};
+	int y, m, d;
+
+	civil_from_day(c->day, &y, &m, &d);
+	inval_snap_names(n, (struct node){.kind = NODE_CAMERA_DAY, .id = c->camera, .day = c->day},
+			 c->stem);
+	inval_snap_names(n, (struct node){.kind = NODE_DAY, .day = c->day}, c->stem);
+	inval_day_name(n, camera, c->day);
+	inval_name(n, camera, "latest.jpg");
+	inval_named_dir(n, (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1}, "%02d",
+			d);
+	inval_named_dir(n, (struct node){.kind = NODE_YEAR, .id = y}, "%02d", m);
+	inval_named_dir(n, (struct node){.kind = NODE_DATES}, "%04d", y);
+	inval_inode(n, (struct node){.kind = NODE_SNAP, .id = c->snapshot}, false);
+}
+
+static void tell_label(struct notifier *n, const struct change *c)
+{
+	struct catalog *cat = n->fs->parts.catalog;
+	struct label_row label, kind;
+
+	if (c->label == 0) {
+		inval_snap_names(n, (struct node){.kind = NODE_STARRED_DAY, .day = c->day},
+				 c->stem);
+		inval_day_name(n, (struct node){.kind = NODE_STARRED}, c->day);
+		return;
+	}
+	inval_snap_names(n, (struct node){.kind = NODE_LABEL_DAY, .id = c->label, .day = c->day},
+			 c->stem);
+	inval_day_name(n, (struct node){.kind = NODE_LABEL, .id = c->label}, c->day);
+	if (catalog_label(cat, c->label, false, &label) < 0)
+		return;
+	inval_dir(n, (struct node){.kind = NODE_KIND, .id = label.kind});
+	inval_name(n, (struct node){.kind = NODE_KIND, .id = label.kind}, label.name);
+	if (catalog_label(cat, label.kind, true, &kind) < 0)
+		return;
+	inval_dir(n, (struct node){.kind = NODE_LABELS});
+	inval_name(n, (struct node){.kind = NODE_LABELS}, kind.name);
+}
+
+static void tell(struct notifier *n, const struct change *c)
+{
+	struct camera_row camera;
+
+	switch (c->what) {
+	case CHANGE_ADDED:
+	case CHANGE_GONE:
+		tell_snapshot(n, c);
+		break;
+	case CHANGE_BYTES:
+		inval_inode(n, (struct node){.kind = NODE_SNAP, .id = c->snapshot}, true);
+		inval_inode(n, (struct node){.kind = NODE_SIDECAR, .id = c->snapshot}, true);
+		break;
+	case CHANGE_ATTR:
+		inval_inode(n, (struct node){.kind = NODE_SNAP, .id = c->snapshot}, false);
+		inval_inode(n, (struct node){.kind = NODE_SIDECAR, .id = c->snapshot}, true);
+		break;
+	case CHANGE_LABEL:
+		tell_label(n, c);
+		break;
+	case CHANGE_CAMERA:
+		inval_dir(n, (struct node){.kind = NODE_CAMERAS});
+		if (catalog_camera(n->fs->parts.catalog, c->camera, &camera) == 0)
+			inval_name(n, (struct node){.kind = NODE_CAMERAS}, camera.name);
+		break;
+	case CHANGE_UPLOAD:
+		inval_inode(n, (struct node){.kind = NODE_UPLOAD, .id = c->snapshot}, false);
+		break;
+	}
+}
+
+/* After an overrun: every directory that can have a cached listing, without remembering any. */
+static void tell_days(struct notifier *n, struct node parent, enum node_kind kind, struct view v)
+{
+	int32_t day = INT32_MIN;
+
+	inval_inode(n, parent, true);
+	while (catalog_next_day(n->fs->parts.catalog, v, day, &day) == 0)
+		inval_inode(n, (struct node){.kind = kind, .id = parent.id, .day = day}, true);
+}
+
+static void tell_everything(struct notifier *n)
+{
+	struct catalog *cat = n->fs->parts.catalog;
+	struct camera_row camera = {0};
+	struct label_row kind = {0};
+	int32_t day = INT32_MIN;
+	int y, m, d;
+
+	inval_inode(n, (struct node){.kind = NODE_CAMERAS}, true);
+	while (catalog_camera_next(cat, camera.name, false, &camera) == 0)
+		tell_days(n, (struct node){.kind = NODE_CAMERA, .id = camera.id}, NODE_CAMERA_DAY,
+			  (struct view){VIEW_CAMERA, camera.id});
+	inval_inode(n, (struct node){.kind = NODE_LABELS}, true);
+	while (catalog_kind_next(cat, kind.name, &kind) == 0) {
+		struct label_row label = {0};
+
+		inval_inode(n, (struct node){.kind = NODE_KIND, .id = kind.id}, true);
+		while (catalog_label_next(cat, kind.id, label.name, &label) == 0)
+			tell_days(n, (struct node){.kind = NODE_LABEL, .id = label.id},
+				  NODE_LABEL_DAY, (struct view){VIEW_LABEL, label.id});
+	}
+	tell_days(n, (struct node){.kind = NODE_STARRED}, NODE_STARRED_DAY,
+		  (struct view){VIEW_STARRED, 0});
+	inval_inode(n, (struct node){.kind = NODE_DATES}, true);
+	while (catalog_next_day(cat, (struct view){VIEW_ALL, 0}, day, &day) == 0) {
+		civil_from_day(day, &y, &m, &d);
+		inval_dir(n, (struct node){.kind = NODE_YEAR, .id = y});
+		inval_dir(n, (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1});
+		inval_inode(n, (struct node){.kind = NODE_DAY, .day = day}, true);
+	}
+}
+
+static void *notify_main(void *arg)
+{
+	struct notifier *n = arg;
+
+	pthread_mutex_lock(&n->lock);
+	while (!n->stop) {
+		struct change batch[64];
+		size_t k = 0;
+		bool everything = n->overrun;
+
+		if (n->n == 0 && !everything) {
+			pthread_cond_wait(&n->wake, &n->lock);
+			continue;
+		}
+		if (everything) {
+			n->overrun = false;
+			n->n = 0;
+		}
+		while (k < ARRAY_LEN(batch) && n->n > 0) {
+			batch[k++] = n->queue[n->head];
+			n->head = (n->head + 1) % QUEUE_MAX;
+			n->n--;
+		}
+		pthread_mutex_unlock(&n->lock);
+		memset(n->recent, 0, sizeof(n->recent));
+		if (everything)
+			tell_everything(n);
+		for (size_t i = 0; i < k; i++)
+			tell(n, &batch[i]);
+		pthread_mutex_lock(&n->lock);
+	}
+	pthread_mutex_unlock(&n->lock);
+	return NULL;
+}
+
+static void enqueue(void *user, const struct change *change, size_t count)
+{
+	struct notifier *n = user;
+
+	pthread_mutex_lock(&n->lock);
+	for (size_t i = 0; i < count; i++) {
+		if (n->n == QUEUE_MAX) {
+			n->overrun = true;
+			break;
+		}
+		n->queue[(n->head + n->n++) % QUEUE_MAX] = change[i];
+	}
+	pthread_cond_signal(&n->wake);
+	pthread_mutex_unlock(&n->lock);
+}
+
+int notifier_new(struct fs *fs, struct notifier **ret)
+{
+	struct notifier *n = calloc(1, sizeof(*n));
+	int r;
+
+	if (!n)
+		return -ENOMEM;
+	n->fs = fs;
+	n->queue = calloc(QUEUE_MAX, sizeof(*n->queue));
+	pthread_mutex_init(&n->lock, NULL);
+	pthread_cond_init(&n->wake, NULL);
+	r = n->queue ? pthread_create(&n->thread, NULL, notify_main, n) : ENOMEM;
+	if (r) {
+		free(n->queue);
+		free(n);
+		return -r;
+	}
+	(void)pthread_setname_np(n->thread, "notify");
+	catalog_on_change(fs->parts.catalog, enqueue, n);
+	*ret = n;
+	return 0;
+}
+
+struct notifier *notifier_free(struct notifier *n)
+{
+	if (!n)
+		return NULL;
+	catalog_on_change(n->fs->parts.catalog, NULL, NULL);
+	pthread_mutex_lock(&n->lock);
+	n->stop = true;
+	pthread_cond_signal(&n->wake);
+	pthread_mutex_unlock(&n->lock);
+	(void)pthread_join(n->thread, NULL);
+	pthread_cond_destroy(&n->wake);
+	pthread_mutex_destroy(&n->lock);
+	free(n->queue);
+	free(n);
+	return NULL;
+}
+
+void notify_became_local(struct notifier *n, int64_t snapshot)
+{
+	struct change c = {.what = CHANGE_ATTR, .snapshot = snapshot};
+
+	enqueue(n, &c, 1);
+}

@@ -1,0 +1,188 @@
+/* Requests that wait for a worker: parked here, answered by the fetch or the capture, or at once with EINTR when the reader gave up.
+ *
+ * A parked request has two users: the one who starts the work and the work's callback; it is freed when both are done.  Who takes it off
+ * fs->parked replies to it, so it is answered once.  The interrupt may come from another thread at any moment, and inside
+ * fuse_req_interrupt_func() itself, where replying would free the request under libfuse's feet: `starting` defers it. */
+#include "fs_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct parked {
+	struct fs *fs;
+	fuse_req_t req;
+	parked_fn *fn;
+	void *data;
+	bool capture;                /* which ticket it is */
+	struct parked *next, **prev; /* fs->lock */
+	uint64_t ticket;             /* fs->lock; 0: not known yet */
+	unsigned users;              /* fs->lock */
+	bool starting, interrupted;  /* fs->lock */
+};
+
+static void unlink_parked(struct parked *p)
+{
+	*p->prev = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+	p->prev = NULL;
+}
+
+/* True: the caller has to reply. */
+static bool claim(struct parked *p)
+{
+	bool mine;
+
+	pthread_mutex_lock(&p->fs->lock);
+	mine = p->prev != NULL;
+	if (mine)
+		unlink_parked(p);
+	pthread_mutex_unlock(&p->fs->lock);
+	return mine;
+}
+
+static void leave(struct parked *p)
+{
+	unsigned left;
+
+	pthread_mutex_lock(&p->fs->lock);
+	left = --p->users;
+	pthread_mutex_unlock(&p->fs->lock);
+	if (left > 0)
+		return;
+	free(p->data);
+	free(p);
+}
+
+static bool cancel(struct parked *p, uint64_t ticket)
+{
+	return p->capture ? ingest_capture_cancel(p->fs->parts.ingest, ticket)
+			  : fetch_cancel(p->fs->parts.fetch, ticket);
+}
+
+static void on_interrupt(fuse_req_t req, void *data)
+{
+	struct fs *fs = data;
+	struct parked *p;
+	uint64_t ticket = 0;
+
+	pthread_mutex_lock(&fs->lock);
+	for (p = fs->parked; p && p->req != req; p = p->next)
+		;
+	if (p && p->starting) {
+		p->interrupted = true;
+		p = NULL;
+	}
+	if (p) {
+		unlink_parked(p);
+		ticket = p->ticket;
+		p->users++; /* ours, while we cancel */
+	}
+	pthread_mutex_unlock(&fs->lock);
+	if (!p)
+		return;
+	(void)fuse_reply_err(req, EINTR);
+	if (ticket && cancel(p, ticket))
+		leave(p); /* the callback's share: it will not come */
+	leave(p);
+}
+
+static struct parked *park(struct fs *fs, fuse_req_t req, parked_fn *fn, void *data)
+{
+	struct parked *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		free(data);
+		(void)fuse_reply_err(req, ENOMEM);
+		return NULL;
+	}
+	*p = (struct parked){
+		.fs = fs, .req = req, .fn = fn, .data = data, .users = 2, .starting = true};
+	pthread_mutex_lock(&fs->lock);
+	p->next = fs->parked;
+	if (p->next)
+		p->next->prev = &p->next;
+	p->prev = &fs->parked;
+	fs->parked = p;
+	pthread_mutex_unlock(&fs->lock);
+	fuse_req_interrupt_func(req, on_interrupt, fs);
+	pthread_mutex_lock(&fs->lock);
+	p->starting = false;
+	bool gone = p->interrupted;
+
+	pthread_mutex_unlock(&fs->lock);
+	if (!gone)
+		return p;
+	if (claim(p))
+		(void)fuse_reply_err(req, EINTR);
+	leave(p);
+	leave(p);
+	return NULL;
+}
+
+/* After the work was asked for: r < 0: its callback will not come. */
+static void started(struct parked *p, int r, uint64_t ticket)
+{
+	bool left = false;
+
+	if (r < 0) {
+		if (claim(p))
+			p->fn(p->fs, p->req, p->data, r, -1, 0);
+		leave(p);
+	} else {
+		pthread_mutex_lock(&p->fs->lock);
+		p->ticket = ticket;
+		left = p->prev == NULL &&
+		       p->users >
+			       1; /* interrupted before the ticket was known, or answered meanwhile */
+		pthread_mutex_unlock(&p->fs->lock);
+	}
+	if (left && cancel(p, ticket))
+		leave(p);
+	leave(p);
+}
+
+static void finish(struct parked *p, int err, int fd, int64_t snapshot)
+{
+	if (claim(p))
+		p->fn(p->fs, p->req, p->data, err, fd, snapshot);
+	else if (fd >= 0)
+		(void)close(fd);
+	leave(p);
+}
+
+static void fetched(void *user, int err, int fd, const char *why)
+{
+	finish(user, err, fd, 0);
+}
+
+static void captured(void *user, int err, int64_t snapshot, const char *why)
+{
+	finish(user, err, -1, snapshot);
+}
+
+void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *fn, void *data)
+{
+	struct parked *p = park(fs, req, fn, data);
+	uint64_t ticket = 0;
+
+	if (p) {
+		int r = fetch_start(fs->parts.fetch, snapshot, fetched, p, &ticket);
+
+		started(p, r, ticket);
+	}
+}
+
+void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *fn, void *data)
+{
+	struct parked *p = park(fs, req, fn, data);
+	uint64_t ticket = 0;
+
+	if (!p)
+		return;
+	p->capture = true;
+	int r = ingest_capture(fs->parts.ingest, camera, captured, p, &ticket);
+
+	started(p, r, ticket);
+}

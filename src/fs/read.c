@@ -1,0 +1,229 @@
+/* Open, read, release: cached pictures from their descriptor, others parked until the fetch brings one; texts from memory. */
+#include "fs_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct handle *handle_new(enum handle_kind kind)
+{
+	struct handle *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	h->kind = kind;
+	h->fd = -1;
+	h->text = BUF(64 * SIDECAR_BYTES);
+	pthread_mutex_init(&h->lock, NULL);
+	return h;
+}
+
+void handle_free(struct handle *h)
+{
+	int fd = h->fd;
+
+	if (fd >= 0)
+		(void)close(fd);
+	buf_done(&h->text);
+	for (size_t i = 0; i < h->n_seen; i++)
+		free(h->seen[i].name);
+	free(h->seen);
+	pthread_mutex_destroy(&h->lock);
+	free(h);
+}
+
+static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, struct handle **ret)
+{
+	const struct fs_ghost_file *file = n.kind == NODE_GHOST ? fs_ghost(fs, n.id) : NULL;
+	struct handle *h = handle_new(HANDLE_TEXT);
+	int r = h ? 0 : -ENOMEM;
+
+	if (r == 0 && n.kind == NODE_GHOST)
+		r = file ? file->render(fs->parts.ghost_user, &h->text) : -ENOENT;
+	else if (r == 0)
+		r = fs_sidecar_text(fs, n.id, &h->text);
+	if (r < 0) {
+		if (h)
+			handle_free(h);
+		return r;
+	}
+	fi->direct_io =
+		1; /* the text may have another length by the next stat: readers must see all of this one */
+	*ret = h;
+	return 0;
+}
+
+static int open_snap(int64_t snapshot, bool own_inode, struct fuse_file_info *fi,
+		     struct handle **ret)
+{
+	struct handle *h = handle_new(HANDLE_SNAP);
+
+	if (!h)
+		return -ENOMEM;
+	h->snapshot = snapshot;
+	fi->keep_cache =
+		own_inode; /* a snapshot's bytes never change unannounced; those of an upload name may */
+	fi->noflush = 1;
+	*ret = h;
+	return 0;
+}
+
+static int open_upload(struct fs *fs, int64_t id, struct fuse_file_info *fi, struct handle **ret)
+{
+	struct upload_file *file;
+	struct upload_row row;
+	int r = ingest_open(fs->parts.ingest, id, fi->flags, &file);
+
+	if (r == -ENODATA) {
+		r = ingest_entry(fs->parts.ingest, id, &row);
+		return r < 0 ? r : open_snap(row.snapshot, false, fi, ret);
+	}
+	if (r < 0)
+		return r;
+	*ret = handle_new(HANDLE_UPLOAD);
+	if (!*ret) {
+		ingest_release(file);
+		return -ENOMEM;
+	}
+	(*ret)->file = file;
+	return 0;
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct node n = node_from_ino(ino);
+	bool writing = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
+	struct handle *h = NULL;
+	struct snap s;
+	int r;
+
+	if (n.kind != NODE_UPLOAD && writing)
+		r = -EROFS;
+	else if (n.kind == NODE_UPLOAD)
+		r = open_upload(fs, n.id, fi, &h);
+	else if (n.kind == NODE_SNAP)
+		r = (r = catalog_snap(fs->parts.catalog, n.id, &s)) < 0
+			    ? r
+			    : open_snap(n.id, true, fi, &h);
+	else if (n.kind == NODE_SIDECAR || n.kind == NODE_GHOST)
+		r = open_text(fs, n, fi, &h);
+	else
+		r = node_is_dir(n) ? -EISDIR : -ENOENT;
+	if (r < 0) {
+		(void)fuse_reply_err(req, -r);
+		return;
+	}
+	fi->fh = (uint64_t)(uintptr_t)h;
+	if (fuse_reply_open(req, fi) ==
+	    -ENOENT) { /* the opener was interrupted: no release will come */
+		if (h->kind == HANDLE_UPLOAD)
+			ingest_release(h->file);
+		handle_free(h);
+	}
+}
+
+static void reply_fd(fuse_req_t req, int fd, size_t size, off_t off)
+{
+	struct fuse_bufvec v = FUSE_BUFVEC_INIT(size);
+
+	v.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	v.buf[0].fd = fd;
+	v.buf[0].pos = off;
+	(void)fuse_reply_data(req, &v, FUSE_BUF_SPLICE_MOVE);
+}
+
+struct pending_read {
+	struct handle *handle;
+	size_t size;
+	off_t off;
+};
+
+/* The first descriptor stays with the handle; whoever comes later closes his. */
+static int keep_fd(struct handle *h, int fd)
+{
+	int none = -1;
+
+	if (atomic_compare_exchange_strong(&h->fd, &none, fd))
+		return fd;
+	(void)close(fd);
+	return h->fd;
+}
+
+static void read_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd, int64_t snapshot)
+{
+	struct pending_read *p = data;
+
+	if (err < 0)
+		(void)fuse_reply_err(req, -err);
+	else
+		reply_fd(req, keep_fd(p->handle, fd), p->size, p->off);
+}
+
+static void read_snap(struct fs *fs, fuse_req_t req, struct handle *h, size_t size, off_t off)
+{
+	struct pending_read *p;
+	struct snap s;
+	int fd = h->fd, r = 0;
+
+	if (fd < 0)
+		r = catalog_snap(fs->parts.catalog, h->snapshot, &s);
+	if (fd < 0 && r == 0)
+		r = fetch_local(fs->parts.fetch, &s, &fd);
+	if (r == 0) {
+		reply_fd(req, h->fd < 0 ? keep_fd(h, fd) : h->fd, size, off);
+		return;
+	}
+	p = r == -ENODATA ? malloc(sizeof(*p)) : NULL;
+	if (!p) {
+		(void)fuse_reply_err(req, r == -ENODATA ? ENOMEM : -r);
+		return;
+	}
+	*p = (struct pending_read){.handle = h, .size = size, .off = off};
+	fs_park_fetch(fs, req, h->snapshot, read_done, p);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct handle *h = handle_of(fi);
+
+	switch (h->kind) {
+	case HANDLE_SNAP:
+		read_snap(fs, req, h, size, off);
+		break;
+	case HANDLE_TEXT:
+		if ((size_t)off >= h->text.len)
+			(void)fuse_reply_buf(req, NULL, 0);
+		else
+			(void)fuse_reply_buf(req, h->text.data + off,
+					     h->text.len - (size_t)off < size
+						     ? h->text.len - (size_t)off
+						     : size);
+		break;
+	case HANDLE_UPLOAD:
+		if (ingest_fd(h->file) >= 0) {
+			reply_fd(req, ingest_fd(h->file), size, off);
+			break;
+		}
+		/* Registered and opened for both: what is not rewritten yet reads as the snapshot. */
+		h->snapshot = ingest_snapshot(h->file);
+		read_snap(fs, req, h, size, off);
+		break;
+	case HANDLE_DIR:
+		(void)fuse_reply_err(req, EISDIR);
+		break;
+	}
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+
+	if (h->kind == HANDLE_UPLOAD)
+		ingest_release(h->file);
+	handle_free(h);
+	(void)fuse_reply_err(req, 0);
+}

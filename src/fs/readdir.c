@@ -1,0 +1,429 @@
+/* Directory listings: each reply is one range scan that begins where the offset says, so a handle needs no state.
+ *
+ * Offsets: 1 and 2 are "." and ".."; from COOKIE_FIRST on they encode the entry after which to go on (a catalog id, a day, a number). */
+#include "fs_private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE = 256 };
+#define LATEST_COOKIE (INT64_C(1) << 40)
+
+struct listing { /* one reply being filled */
+	struct fs *fs;
+	fuse_req_t req;
+	struct node dir;
+	struct handle *handle;
+	bool plus;
+	char *data;
+	size_t used, size;
+	int error;
+};
+
+/* Adds one entry; st NULL: only its type is known (fetched when the kernel wants more). True: full. */
+static bool add(struct listing *l, const char *name, struct node n, const struct stat *st,
+		off_t next)
+{
+	struct fuse_entry_param e = {
+		.ino = node_ino(n), .entry_timeout = DAY_S, .attr_timeout = DAY_S};
+	size_t room = l->size - l->used, need;
+	bool dots = name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+
+	e.attr = *st;
+	if (n.kind == NODE_UPLOAD || n.kind == NODE_SIDECAR)
+		e.attr_timeout = UPLOAD_S;
+	if (n.kind == NODE_LATEST || n.kind == NODE_GHOST)
+		e.attr_timeout = e.entry_timeout = 0;
+	if (dots) /* the kernel takes no reference on these */
+		e.ino = 0;
+	need = l->plus ? fuse_add_direntry_plus(l->req, l->data + l->used, room, name, &e, next)
+		       : fuse_add_direntry(l->req, l->data + l->used, room, name, &e.attr, next);
+	if (need > room)
+		return true;
+	l->used += need;
+	return false;
+}
+
+static bool add_dir(struct listing *l, const char *name, struct node n, off_t next)
+{
+	struct stat st;
+
+	fs_dir_attr(l->fs, n, &st);
+	if (n.kind == NODE_UPLOAD)
+		st.st_mode = S_IFDIR | 0755;
+	return add(l, name, n, &st, next);
+}
+
+static void list_root(struct listing *l, off_t off)
+{
+	static const struct {
+		const char *name;
+		enum node_kind kind;
+	} entry[] = {{"cameras", NODE_CAMERAS},
+		     {"dates", NODE_DATES},
+		     {"labels", NODE_LABELS},
+		     {"starred", NODE_STARRED},
+		     {"upload", NODE_UPLOAD}};
+	size_t n = ARRAY_LEN(entry) - (l->fs->parts.upload ? 0 : 1);
+
+	for (size_t i = off < COOKIE_FIRST ? 0 : (size_t)(off - COOKIE_FIRST) + 1; i < n; i++)
+		if (add_dir(l, entry[i].name, (struct node){.kind = entry[i].kind},
+			    COOKIE_FIRST + (off_t)i))
+			return;
+}
+
+static void list_cameras(struct listing *l, off_t off)
+{
+	struct catalog *cat = l->fs->parts.catalog;
+	struct camera_row row = {0};
+
+	if (off >= COOKIE_FIRST && catalog_camera(cat, off - COOKIE_FIRST, &row) < 0)
+		return;
+	while (catalog_camera_next(cat, row.name, false, &row) == 0)
+		if (add_dir(l, row.name, (struct node){.kind = NODE_CAMERA, .id = row.id},
+			    COOKIE_FIRST + row.id))
+			return;
+}
+
+/* Kinds, or the labels of a kind. */
+static void list_labels(struct listing *l, off_t off)
+{
+	struct catalog *cat = l->fs->parts.catalog;
+	bool kinds = l->dir.kind == NODE_LABELS;
+	struct label_row row = {0};
+
+	if (off >= COOKIE_FIRST && catalog_label(cat, off - COOKIE_FIRST, kinds, &row) < 0)
+		return;
+	while ((kinds ? catalog_kind_next(cat, row.name, &row)
+		      : catalog_label_next(cat, l->dir.id, row.name, &row)) == 0) {
+		struct node n = {.kind = kinds ? NODE_KIND : NODE_LABEL, .id = row.id};
+
+		if (add_dir(l, row.name, n, COOKIE_FIRST + row.id))
+			return;
+	}
+}
+
+/* Days of a camera, a label, or of what is starred; a camera's latest.jpg comes after its days. */
+static void list_days(struct listing *l, struct view v, off_t off)
+{
+	enum node_kind kind = l->dir.kind == NODE_CAMERA  ? NODE_CAMERA_DAY
+			      : l->dir.kind == NODE_LABEL ? NODE_LABEL_DAY
+							  : NODE_STARRED_DAY;
+	int32_t day = off >= COOKIE_FIRST ? (int32_t)(off - COOKIE_FIRST) : -1;
+	struct node latest = {.kind = NODE_LATEST, .id = l->dir.id};
+	struct stat st;
+	double timeout;
+
+	if (off >= LATEST_COOKIE)
+		return;
+	while (catalog_next_day(l->fs->parts.catalog, v, day, &day) == 0) {
+		char name[16];
+
+		day_name(day, name);
+		if (add_dir(l, name, (struct node){.kind = kind, .id = l->dir.id, .day = day},
+			    COOKIE_FIRST + day))
+			return;
+	}
+	if (l->dir.kind == NODE_CAMERA && fs_attr(l->fs, latest, &st, &timeout) == 0)
+		(void)add(l, "latest.jpg", latest, &st, LATEST_COOKIE);
+}
+
+/* Years, months of a year, days of a month: each from one index seek. The offset is the number last listed. */
+static void list_dates(struct listing *l, off_t off)
+{
+	int last = off >= COOKIE_FIRST ? (int)(off - COOKIE_FIRST) : 0;
+	int y, m, d, year = l->dir.kind == NODE_YEAR ? (int)l->dir.id : (int)(l->dir.id / 12),
+		     month = (int)(l->dir.id % 12) + 1;
+	int32_t day;
+
+	for (;;) {
+		struct node n;
+		char name[16];
+		int32_t from = l->dir.kind == NODE_DATES ? day_from_civil(last + 1, 1, 1)
+			       : l->dir.kind == NODE_YEAR
+				       ? day_from_civil(year + last / 12, last % 12 + 1, 1)
+				       : day_from_civil(year, month, 1) + last;
+
+		if (catalog_next_day(l->fs->parts.catalog, (struct view){VIEW_ALL, 0}, from - 1,
+				     &day) < 0)
+			return;
+		civil_from_day(day, &y, &m, &d);
+		if (l->dir.kind != NODE_DATES &&
+		    (y != year || (l->dir.kind == NODE_MONTH && m != month)))
+			return;
+		last = l->dir.kind == NODE_DATES ? y : l->dir.kind == NODE_YEAR ? m : d;
+		n = l->dir.kind == NODE_DATES ? (struct node){.kind = NODE_YEAR, .id = y}
+		    : l->dir.kind == NODE_YEAR
+			    ? (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1}
+			    : (struct node){.kind = NODE_DAY, .day = day};
+		(void)snprintf(name, sizeof(name), l->dir.kind == NODE_DATES ? "%04d" : "%02d",
+			       last);
+		if (add_dir(l, name, n, COOKIE_FIRST + last))
+			return;
+	}
+}
+
+struct snaps {
+	struct listing *l;
+	int64_t skip_picture; /* the page begins within this snapshot: only its sidecar is left */
+	int64_t last;
+	unsigned n;
+	bool full;
+};
+
+static off_t snap_cookie(int64_t id, bool sidecar)
+{
+	return COOKIE_FIRST + ((off_t)id * 2 + (sidecar ? 1 : 0));
+}
+
+static int add_snap(void *user, const struct snap *s)
+{
+	struct snaps *p = user;
+	struct listing *l = p->l;
+	char name[STEM_MAX + 8];
+	struct stat st;
+
+	p->n++;
+	(void)snprintf(name, sizeof(name), "%s.jpg", s->stem);
+	if (s->id != p->skip_picture) {
+		fs_snap_attr(l->fs, s, &st);
+		p->full = add(l, name, (struct node){.kind = NODE_SNAP, .id = s->id}, &st,
+			      snap_cookie(s->id, false));
+	}
+	if (!p->full && fs_sidecars_listed(l->fs, l->dir) && fs_sidecar_attr(l->fs, s, &st) == 0) {
+		(void)snprintf(name, sizeof(name), "%s.json", s->stem);
+		p->full = add(l, name, (struct node){.kind = NODE_SIDECAR, .id = s->id}, &st,
+			      snap_cookie(s->id, true));
+	}
+	p->last = s->id;
+	return p->full ? 1 : 0;
+}
+
+static void list_snaps(struct listing *l, struct view v, off_t off)
+{
+	struct catalog *cat = l->fs->parts.catalog;
+	struct snaps p = {.l = l};
+	struct snap s;
+
+	if (off >= COOKIE_FIRST) {
+		p.last = (off - COOKIE_FIRST) / 2;
+		/* Between a picture and its sidecar: the sidecar first. */
+		if ((off - COOKIE_FIRST) % 2 == 0 && fs_sidecars_listed(l->fs, l->dir) &&
+		    catalog_snap(cat, p.last, &s) == 0) {
+			p.skip_picture = p.last;
+			(void)add_snap(&p, &s);
+		}
+	}
+	while (!p.full) {
+		p.n = 0;
+		if (catalog_list(cat, v, l->dir.day, p.last, PAGE, add_snap, &p) < 0 || p.n < PAGE)
+			return;
+	}
+}
+
+static void list_ghosts(struct listing *l, off_t off)
+{
+	for (off_t i = off < COOKIE_FIRST ? 0 : off - COOKIE_FIRST + 1; fs_ghost(l->fs, i); i++) {
+		struct node n = {.kind = NODE_GHOST, .id = i};
+		struct stat st;
+		double timeout;
+
+		if (fs_attr(l->fs, n, &st, &timeout) == 0 &&
+		    add(l, fs_ghost(l->fs, i)->name, n, &st, COOKIE_FIRST + i))
+			return;
+	}
+}
+
+struct uploads {
+	struct listing *l;
+	struct handle *h;
+	char last[NAME_LIMIT + 1];
+	unsigned n;
+	bool full;
+};
+
+static int remember(struct handle *h, int64_t id, const char *name)
+{
+	struct seen *grown = realloc(h->seen, (h->n_seen + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	h->seen = grown;
+	char *copy = strdup(name);
+
+	if (!copy)
+		return -ENOMEM;
+	h->seen[h->n_seen++] = (struct seen){.id = id, .name = copy};
+	return 0;
+}
+
+static int add_upload(void *user, const struct upload_row *row)
+{
+	struct uploads *p = user;
+	struct stat st;
+
+	p->n++;
+	fs_upload_attr(p->l->fs, row, &st);
+	if (add(p->l, row->name, (struct node){.kind = NODE_UPLOAD, .id = row->id}, &st,
+		COOKIE_FIRST + row->id) ||
+	    remember(p->h, row->id, row->name) < 0) {
+		p->full = true;
+		return 1;
+	}
+	memcpy(p->last, row->name, sizeof(p->last));
+	return 0;
+}
+
+/* The name of the entry at this offset: from the last reply (it may have been removed since), else from its row. */
+static int upload_name_at(struct fs *fs, const struct handle *h, int64_t id,
+			  char out[NAME_LIMIT + 1])
+{
+	struct upload_row row;
+
+	for (size_t i = h->n_seen; i-- > 0;) {
+		if (h->seen[i].id == id) {
+			(void)snprintf(out, NAME_LIMIT + 1, "%s", h->seen[i].name);
+			return 0;
+		}
+	}
+	int r = ingest_entry(fs->parts.ingest, id, &row);
+
+	if (r == 0)
+		memcpy(out, row.name, sizeof(row.name));
+	return r;
+}
+
+static void forget_seen(struct handle *h)
+{
+	for (size_t i = 0; i < h->n_seen; i++)
+		free(h->seen[i].name);
+	h->n_seen = 0;
+}
+
+static void list_upload(struct listing *l, off_t off)
+{
+	struct uploads p = {.l = l, .h = l->handle};
+
+	pthread_mutex_lock(&p.h->lock);
+	if (off >= COOKIE_FIRST)
+		l->error = upload_name_at(l->fs, p.h, off - COOKIE_FIRST, p.last);
+	forget_seen(p.h);
+	while (!p.full && !l->error) {
+		p.n = 0;
+		if (ingest_list(l->fs->parts.ingest, l->dir.id, p.last, PAGE, add_upload, &p) < 0 ||
+		    p.n < PAGE)
+			break;
+	}
+	pthread_mutex_unlock(&p.h->lock);
+}
+
+static void list(struct listing *l, off_t off)
+{
+	struct view v;
+
+	if (off < 1 && add_dir(l, ".", l->dir, 1))
+		return;
+	if (off < 2 && add_dir(l, "..", (struct node){.kind = NODE_ROOT}, 2))
+		return;
+	if (node_day_view(l->dir, &v)) {
+		list_snaps(l, v, off);
+		return;
+	}
+	if (node_days_view(l->dir, &v)) {
+		list_days(l, v, off);
+		return;
+	}
+	switch (l->dir.kind) {
+	case NODE_ROOT:
+		list_root(l, off);
+		break;
+	case NODE_CAMERAS:
+		list_cameras(l, off);
+		break;
+	case NODE_LABELS:
+	case NODE_KIND:
+		list_labels(l, off);
+		break;
+	case NODE_DATES:
+	case NODE_YEAR:
+	case NODE_MONTH:
+		list_dates(l, off);
+		break;
+	case NODE_GHOSTS:
+		list_ghosts(l, off);
+		break;
+	case NODE_UPLOAD:
+		list_upload(l, off);
+		break;
+	default:
+		l->error = -ENOTDIR;
+	}
+}
+
+static void reply_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi, bool plus)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct listing l = {.fs = fs,
+			    .req = req,
+			    .dir = node_from_ino(ino),
+			    .handle = handle_of(fi),
+			    .plus = plus};
+
+	l.size = size < MAX_IO ? size : MAX_IO;
+	l.data = malloc(l.size);
+	if (!l.data)
+		l.error = -ENOMEM;
+	else
+		list(&l, off);
+	if (l.error && l.used == 0)
+		(void)fuse_reply_err(req, -l.error);
+	else
+		(void)fuse_reply_buf(req, l.data, l.used);
+	free(l.data);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	reply_list(req, ino, size, off, fi, false);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	reply_list(req, ino, size, off, fi, true);
+}
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct node n = node_from_ino(ino);
+	struct handle *h = handle_new(HANDLE_DIR);
+
+	if (!h) {
+		(void)fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	fi->fh = (uint64_t)(uintptr_t)h;
+	/* The kernel keeps the listing until told otherwise; both flags are needed for that.  Entries of upload/ change attributes
+	 * without a notification, so theirs is not kept. */
+	fi->cache_readdir = fi->keep_cache = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS;
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		handle_free(h);
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	handle_free(handle_of(fi));
+	(void)fuse_reply_err(req, 0);
+}
+
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	int r = node_from_ino(ino).kind == NODE_UPLOAD ? ingest_fsync_all(fs->parts.ingest) : 0;
+
+	(void)fuse_reply_err(req, -r);
+}

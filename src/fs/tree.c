@@ -1,0 +1,271 @@
+/* What a name means in a directory: lookup. */
+#include "fs_private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int lookup_root(struct fs *fs, const char *name, struct node *ret)
+{
+	static const struct {
+		const char *name;
+		enum node_kind kind;
+	} entry[] = {
+		{"cameras", NODE_CAMERAS}, {"dates", NODE_DATES},   {"labels", NODE_LABELS},
+		{"starred", NODE_STARRED}, {"upload", NODE_UPLOAD}, {".shutterfs", NODE_GHOSTS},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(entry); i++) {
+		if (strcmp(entry[i].name, name) != 0)
+			continue;
+		if (entry[i].kind == NODE_UPLOAD && !fs->parts.upload)
+			return -ENOENT;
+		*ret = (struct node){.kind = entry[i].kind};
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static int lookup_camera(struct fs *fs, const char *name, struct node *ret)
+{
+	struct camera_row row;
+	int r = catalog_camera_find(fs->parts.catalog, name, &row);
+
+	if (r == 0)
+		*ret = (struct node){.kind = NODE_CAMERA, .id = row.id};
+	return r;
+}
+
+static int lookup_day(struct fs *fs, struct node dir, const char *name, struct node *ret)
+{
+	struct view v;
+	int32_t day, found;
+	struct node n = {.id = dir.id};
+	int r = day_from_name(name, &day);
+
+	if (r < 0 || !node_days_view(dir, &v))
+		return -ENOENT;
+	r = catalog_next_day(fs->parts.catalog, v, day - 1, &found);
+	if (r < 0)
+		return r;
+	if (found != day)
+		return -ENOENT;
+	n.kind = dir.kind == NODE_CAMERA  ? NODE_CAMERA_DAY
+		 : dir.kind == NODE_LABEL ? NODE_LABEL_DAY
+					  : NODE_STARRED_DAY;
+	n.day = day;
+	*ret = n;
+	return 0;
+}
+
+static int lookup_in_camera(struct fs *fs, struct node dir, const char *name, struct node *ret)
+{
+	struct snap s;
+
+	if (strcmp(name, "latest.jpg") == 0) {
+		*ret = (struct node){.kind = NODE_LATEST, .id = dir.id};
+		return catalog_newest(fs->parts.catalog, dir.id, &s);
+	}
+	if (strcmp(name, "live.jpg") == 0 && ingest_can_capture(fs->parts.ingest, dir.id)) {
+		*ret = (struct node){.kind = NODE_LIVE, .id = dir.id};
+		return 0;
+	}
+	return lookup_day(fs, dir, name, ret);
+}
+
+/* dates/<YYYY>/<MM>/<DD>: exactly so many digits, and something must be in it. */
+static int lookup_date(struct fs *fs, struct node dir, const char *name, struct node *ret)
+{
+	size_t want = dir.kind == NODE_DATES ? 4 : 2;
+	char *end;
+	long value = strtol(name, &end, 10);
+	int y, m, d;
+	int32_t first, found;
+
+	if (strlen(name) != want || *end || strspn(name, "0123456789") != want)
+		return -ENOENT;
+	if (dir.kind == NODE_DATES) {
+		*ret = (struct node){.kind = NODE_YEAR, .id = value};
+		first = day_from_civil((int)value, 1, 1);
+	} else if (dir.kind == NODE_YEAR) {
+		if (value < 1 || value > 12)
+			return -ENOENT;
+		*ret = (struct node){.kind = NODE_MONTH, .id = dir.id * 12 + value - 1};
+		first = day_from_civil((int)dir.id, (int)value, 1);
+	} else {
+		if (value < 1 || value > 31)
+			return -ENOENT;
+		first = day_from_civil((int)(dir.id / 12), (int)(dir.id % 12) + 1, (int)value);
+		*ret = (struct node){.kind = NODE_DAY, .day = first};
+	}
+	int r = catalog_next_day(fs->parts.catalog, (struct view){VIEW_ALL, 0}, first - 1, &found);
+
+	if (r < 0)
+		return r;
+	civil_from_day(found, &y, &m, &d);
+	if (dir.kind == NODE_DATES)
+		return y == value ? 0 : -ENOENT;
+	if (dir.kind == NODE_YEAR)
+		return y == dir.id && m == value ? 0 : -ENOENT;
+	return y == dir.id / 12 && m == dir.id % 12 + 1 && d == value ? 0 : -ENOENT;
+}
+
+static int lookup_label(struct fs *fs, struct node dir, const char *name, struct node *ret)
+{
+	struct label_row row;
+	int r = dir.kind == NODE_LABELS ? catalog_kind_find(fs->parts.catalog, name, &row)
+					: catalog_label_find(fs->parts.catalog, dir.id, name, &row);
+
+	if (r == 0)
+		*ret = (struct node){.kind = dir.kind == NODE_LABELS ? NODE_KIND : NODE_LABEL,
+				     .id = row.id};
+	return r;
+}
+
+static bool cut_suffix(char *name, const char *suffix)
+{
+	size_t n = strlen(name), s = strlen(suffix);
+
+	if (n <= s || strcmp(name + n - s, suffix) != 0)
+		return false;
+	name[n - s] = '\0';
+	return true;
+}
+
+static int lookup_snap(struct fs *fs, struct node dir, struct view v, const char *name,
+		       struct node *ret)
+{
+	char stem[STEM_MAX + 16];
+	struct snap s;
+	bool sidecar;
+
+	if (strlen(name) >= sizeof(stem))
+		return -ENOENT;
+	memcpy(stem, name, strlen(name) + 1);
+	sidecar = cut_suffix(stem, ".jpg.json") || cut_suffix(stem, ".json");
+	if (sidecar ? !fs_sidecars_shown(fs) : !cut_suffix(stem, ".jpg"))
+		return -ENOENT;
+	int r = catalog_find(fs->parts.catalog, v, dir.day, stem, &s);
+
+	if (r == 0)
+		*ret = (struct node){.kind = sidecar ? NODE_SIDECAR : NODE_SNAP, .id = s.id};
+	return r;
+}
+
+static int lookup_ghost(struct fs *fs, const char *name, struct node *ret)
+{
+	for (int64_t i = 0; fs->parts.ghost[i].name; i++) {
+		if (strcmp(fs->parts.ghost[i].name, name) == 0) {
+			*ret = (struct node){.kind = NODE_GHOST, .id = i};
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret)
+{
+	struct upload_row row;
+	struct view v;
+	int r;
+
+	switch (dir.kind) {
+	case NODE_ROOT:
+		return lookup_root(fs, name, ret);
+	case NODE_CAMERAS:
+		return lookup_camera(fs, name, ret);
+	case NODE_CAMERA:
+		return lookup_in_camera(fs, dir, name, ret);
+	case NODE_LABEL:
+	case NODE_STARRED:
+		return lookup_day(fs, dir, name, ret);
+	case NODE_DATES:
+	case NODE_YEAR:
+	case NODE_MONTH:
+		return lookup_date(fs, dir, name, ret);
+	case NODE_LABELS:
+	case NODE_KIND:
+		return lookup_label(fs, dir, name, ret);
+	case NODE_GHOSTS:
+		return lookup_ghost(fs, name, ret);
+	case NODE_UPLOAD:
+		r = ingest_lookup(fs->parts.ingest, dir.id, name, &row);
+		if (r == 0)
+			*ret = (struct node){.kind = NODE_UPLOAD, .id = row.id};
+		return r;
+	default:
+		return node_day_view(dir, &v) ? lookup_snap(fs, dir, v, name, ret) : -ENOTDIR;
+	}
+}
+
+int fs_entry(struct fs *fs, struct node n, struct fuse_entry_param *e)
+{
+	memset(e, 0, sizeof(*e));
+	int r = fs_attr(fs, n, &e->attr, &e->attr_timeout);
+
+	if (r < 0)
+		return r;
+	e->ino = node_ino(n);
+	e->entry_timeout = n.kind == NODE_LATEST || n.kind == NODE_LIVE || n.kind == NODE_GHOST
+				   ? 0
+				   : DAY_S;
+	return 0;
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct node dir = node_from_ino(parent), n;
+	struct fuse_entry_param e;
+	int r = fs_lookup(fs, dir, name, &n);
+
+	if (r == 0)
+		r = fs_entry(fs, n, &e);
+	if (r == -ENOENT) {
+		/* Names in upload/ appear by the kernel's own doing, elsewhere with a notification. */
+		e = (struct fuse_entry_param){.entry_timeout = NEGATIVE_S};
+		r = 0;
+	}
+	if (r < 0)
+		(void)fuse_reply_err(req, -r);
+	else
+		(void)fuse_reply_entry(req, &e);
+}
+
+static void live_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd, int64_t snapshot)
+{
+	char target[PATH_MAX];
+	struct snap s;
+
+	if (err == 0)
+		err = catalog_snap(fs->parts.catalog, snapshot, &s);
+	if (err < 0) {
+		(void)fuse_reply_err(req, -err);
+		return;
+	}
+	fs_snap_target(&s, target, sizeof(target));
+	(void)fuse_reply_readlink(req, target);
+}
+
+/* live.jpg is a link to the picture that following it takes: so it has an exact size, can be mapped, and readers of different
+ * captures never share a page.  Following it is what opening does; lstat and ls take no picture. */
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct node n = node_from_ino(ino);
+	char target[PATH_MAX];
+	int r = -EINVAL;
+
+	if (n.kind == NODE_LIVE) {
+		fs_park_capture(fs, req, n.id, live_done, NULL);
+		return;
+	}
+	if (n.kind == NODE_LATEST)
+		r = fs_latest_target(fs, n.id, target, sizeof(target));
+	if (r < 0)
+		(void)fuse_reply_err(req, -r);
+	else
+		(void)fuse_reply_readlink(req, target);
+}

@@ -1,0 +1,204 @@
+/* Extended attributes: what the catalog knows of a snapshot, read-only; users' own on entries of upload/. */
+#include "fs_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const snap_names[] = {"user.shutterfs.state",  "user.shutterfs.sha256",
+					 "user.shutterfs.camera", "user.shutterfs.taken",
+					 "user.mime_type",        "user.xdg.tags"};
+static const char *const upload_names[] = {"user.shutterfs.state", "user.shutterfs.error"};
+
+/* Labels as KDE's tags: each "kind/value" once, commas in them become spaces. */
+static void add_tags(const struct sidecar *s, struct buf *out)
+{
+	for (size_t i = 0; i < s->labels.n; i++) {
+		const struct label *l = &s->labels.item[i];
+		bool again = false;
+
+		for (size_t k = 0; k < i && !again; k++)
+			again = strcmp(s->labels.item[k].kind, l->kind) == 0 &&
+				strcmp(s->labels.item[k].value, l->value) == 0;
+		if (again)
+			continue;
+		size_t at = out->len;
+
+		(void)buf_printf(out, "%s%s/%s", out->len ? "," : "", l->kind, l->value);
+		for (char *p = out->data ? out->data + at + (at ? 1 : 0) : NULL; p && *p; p++)
+			if (*p == ',')
+				*p = ' ';
+	}
+}
+
+static int snap_value(struct fs *fs, int64_t id, const char *name, struct buf *out)
+{
+	CLEANUP(sidecar_done) struct sidecar s = {0};
+	struct snap snap;
+	char text[SHA256_HEX > ISO_MAX ? SHA256_HEX : ISO_MAX];
+	enum snap_state state;
+	int r = catalog_snap(fs->parts.catalog, id, &snap);
+
+	if (r < 0)
+		return r;
+	if (strcmp(name, "user.mime_type") == 0)
+		return buf_str(out, "image/jpeg");
+	if (strcmp(name, "user.shutterfs.state") == 0) {
+		r = fs_snap_state(fs, &snap, &state);
+		return r < 0 ? r : buf_str(out, snap_state_name[state]);
+	}
+	if (strcmp(name, "user.shutterfs.taken") == 0) {
+		iso_format(snap.taken_us, snap.zone_min, text);
+		return buf_str(out, text);
+	}
+	if (strcmp(name, "user.shutterfs.sha256") == 0) {
+		if (!snap.has_sha)
+			return -ENODATA; /* known after the first fetch */
+		hex_encode(snap.sha.b, sizeof(snap.sha.b), text);
+		return buf_str(out, text);
+	}
+	if (strcmp(name, "user.shutterfs.camera") != 0 && strcmp(name, "user.xdg.tags") != 0)
+		return -ENODATA;
+	r = catalog_sidecar(fs->parts.catalog, id, &s);
+	if (r < 0)
+		return r;
+	if (strcmp(name, "user.shutterfs.camera") == 0)
+		return buf_str(out, s.camera);
+	add_tags(&s, out);
+	return out->error ? out->error : out->len ? 0 : -ENODATA;
+}
+
+static int upload_value(struct fs *fs, int64_t id, const char *name, struct buf *out)
+{
+	static const char *const state[] = {
+		[UPLOAD_OPEN] = "open",
+		[UPLOAD_WAITING] = "waiting",
+		[UPLOAD_REGISTERED] = "registered",
+		[UPLOAD_REJECTED] = "rejected",
+		[UPLOAD_HELD] = "held",
+		[UPLOAD_KEPT] = "kept",
+	};
+	struct upload_row row;
+	char error[WHY_BYTES];
+	int r = ingest_entry(fs->parts.ingest, id, &row);
+
+	if (r < 0)
+		return r;
+	if (row.is_dir)
+		return -ENODATA;
+	if (strcmp(name, "user.shutterfs.error") == 0) {
+		r = catalog_upload_error(fs->parts.catalog, id, error);
+		return r < 0 ? r : error[0] ? buf_str(out, error) : -ENODATA;
+	}
+	/* Of a registered picture, everything the snapshot tells. */
+	if (row.state == UPLOAD_REGISTERED && row.snapshot > 0)
+		return snap_value(fs, row.snapshot, name, out);
+	if (strcmp(name, "user.shutterfs.state") == 0)
+		return buf_str(out, state[row.state]);
+	return -ENODATA;
+}
+
+static bool is_ours(const char *name)
+{
+	return strncmp(name, "user.shutterfs.", 15) == 0;
+}
+
+static int get_value(struct fs *fs, struct node n, const char *name, struct buf *out)
+{
+	int r = -ENODATA;
+
+	if (strncmp(name, "user.", 5) !=
+	    0) /* ACLs, capabilities, SELinux: asked for by ls, cp and the kernel itself */
+		return n.kind == NODE_UPLOAD ? -EOPNOTSUPP : -ENODATA;
+	if (n.kind == NODE_SNAP || n.kind == NODE_SIDECAR)
+		return n.kind == NODE_SIDECAR && strcmp(name, "user.mime_type") == 0
+			       ? buf_str(out, "application/json")
+			       : snap_value(fs, n.id, name, out);
+	if (n.kind != NODE_UPLOAD)
+		return -ENODATA;
+	if (n.id > 0)
+		r = upload_value(fs, n.id, name, out);
+	if (r == -ENODATA && !is_ours(name))
+		r = catalog_xattr_get(fs->parts.catalog, n.id, name, out);
+	return r;
+}
+
+static int list_values(struct fs *fs, struct node n, struct buf *out)
+{
+	const char *const *names = n.kind == NODE_UPLOAD ? upload_names : snap_names;
+	size_t count = n.kind == NODE_UPLOAD ? ARRAY_LEN(upload_names) : ARRAY_LEN(snap_names);
+
+	if (n.kind != NODE_SNAP && n.kind != NODE_UPLOAD)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		CLEANUP(buf_done) struct buf value = BUF(SIDECAR_BYTES);
+
+		/* Only those that have a value now. */
+		if (get_value(fs, n, names[i], &value) == 0 &&
+		    buf_add(out, names[i], strlen(names[i]) + 1) < 0)
+			return out->error;
+	}
+	return n.kind == NODE_UPLOAD ? catalog_xattr_list(fs->parts.catalog, n.id, out) : 0;
+}
+
+static void reply_value(fuse_req_t req, int r, const struct buf *value, size_t size)
+{
+	if (r < 0)
+		(void)fuse_reply_err(req, -r);
+	else if (size == 0)
+		(void)fuse_reply_xattr(req, value->len);
+	else if (value->len > size)
+		(void)fuse_reply_err(req, ERANGE);
+	else
+		(void)fuse_reply_buf(req, value->data, value->len);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	CLEANUP(buf_done) struct buf value = BUF(SIDECAR_BYTES);
+	int r = get_value(fuse_req_userdata(req), node_from_ino(ino), name, &value);
+
+	reply_value(req, r, &value, size);
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	CLEANUP(buf_done) struct buf names = BUF(SIDECAR_BYTES);
+	int r = list_values(fuse_req_userdata(req), node_from_ino(ino), &names);
+
+	reply_value(req, r, &names, size);
+}
+
+/* Samba, rsync -X and file managers keep theirs on what they uploaded; ours are not writable by hand. */
+static int writable_xattr(struct node n, const char *name)
+{
+	if (n.kind != NODE_UPLOAD)
+		return -EROFS;
+	if (strncmp(name, "user.", 5) != 0)
+		return -EOPNOTSUPP;
+	return is_ours(name) ? -EPERM : 0;
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct node n = node_from_ino(ino);
+	int r = writable_xattr(n, name);
+
+	if (r == 0)
+		r = catalog_xattr_set(fs->parts.catalog, n.id, name, value, size, flags);
+	(void)fuse_reply_err(req, -r);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct node n = node_from_ino(ino);
+	int r = writable_xattr(n, name);
+
+	if (r == 0)
+		r = catalog_xattr_remove(fs->parts.catalog, n.id, name);
+	(void)fuse_reply_err(req, -r);
+}
