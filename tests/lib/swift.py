@@ -8,11 +8,13 @@ import hashlib
 import hmac
 import http.client
 import os
+import pwd
 import shutil
 import tempfile
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
+import pictures
 from processes import Process, find_program, free_port, run, wait_until
 from proxy import CountingProxy
 
@@ -105,7 +107,6 @@ class Swift:
             raise
 
     def _start(self):
-        import pwd
         user = pwd.getpwuid(os.getuid()).pw_name
         os.makedirs(os.path.join(self.dir, "srv/d1"))
         os.makedirs(os.path.join(self.dir, "log"))
@@ -269,3 +270,21 @@ class Bucket:
 
 def etag(data):
     return hashlib.md5(data).hexdigest()
+
+
+def fill(bucket, count, camera="front", start=0, **kw):
+    """Puts `count` pictures under our own layout and names; {snapshot path in the tree: bytes}."""
+    made = {}
+    for n in range(start, start + count):
+        taken = pictures.moment(n)
+        data = pictures.picture(n, taken, "+00:00", **kw)
+        path = f"cameras/{camera}/{pictures.day(taken)}/{pictures.stem(taken, camera)}.jpg"
+        bucket.put(key_of(path), data)
+        made[path] = data
+    return made
+
+
+def key_of(path):
+    """cameras/front/2024-03-05/x.jpg -> front/2024/03/05/x.jpg, the default layout."""
+    _, camera, day, name = path.split("/")
+    return f"{camera}/{day.replace('-', '/')}/{name}"

@@ -1,0 +1,151 @@
+"""The cache: its limit, who is evicted, who never is, and a disk that is full."""
+import os
+import subprocess
+import time
+
+import pytest
+
+import pictures
+import swift as swifts
+from processes import wait_until
+
+LIMIT = 1000_000
+
+
+@pytest.fixture
+def small_cache(make_mount, bucket):
+    made = swifts.fill(bucket, 60, width=800)
+    assert sum(map(len, made.values())) > 1.5 * LIMIT
+    m = make_mount(stores=bucket.config(), env=bucket.env(), more=f"cache_size = {LIMIT}")
+    m.cli("scan", "cloud")
+    bucket.proxy.forget()
+    return m, made
+
+
+def blobs(m):
+    """{sha256: path} of the cache directory."""
+    return {name: os.path.join(where, name) for where, _, names in os.walk(os.path.join(m.cache, "blobs"))
+            for name in names}
+
+
+def used(m):
+    return sum(os.path.getsize(p) for p in blobs(m).values())
+
+
+def test_limit_holds_and_the_least_recently_used_go(small_cache, bucket):
+    m, made = small_cache
+    paths = list(made)
+    for path in paths[:20]:
+        assert m.read(path) == made[path]
+    wait_until(lambda: len(blobs(m)) == 20, 5)
+    # as if they had been read over the last days, the first of them longest ago
+    kept = blobs(m)
+    for n, path in enumerate(paths[:20]):
+        when = time.time() - 86400 * (20 - n)
+        os.utime(kept[pictures.sha256(made[path])], (when, when))
+    m.restart()
+    assert m.read(paths[0]) == made[paths[0]], "used again: now the most recent"
+    for path in paths[20:]:
+        assert m.read(path) == made[path]
+        assert used(m) <= LIMIT * 1.1
+    wait_until(lambda: used(m) <= LIMIT, 10, what=lambda: f"cache of {used(m)} bytes to shrink")
+    status = m.status()["cache"]
+    assert status["limit"] == LIMIT and status["bytes"] <= LIMIT
+    here = blobs(m)
+    assert pictures.sha256(made[paths[1]]) not in here, "the least recently used went"
+    assert pictures.sha256(made[paths[-1]]) in here
+    bucket.proxy.forget()
+    assert m.read(paths[1]) == made[paths[1]], "and comes back when asked for"
+    assert len(bucket.proxy.gets()) == 1
+
+
+def test_bytes_that_no_store_has_are_never_evicted(make_mount, bucket):
+    bucket.proxy.add("close")
+    m = make_mount(stores=bucket.config(), env=bucket.env(), more="cache_size = 100000")
+    made = {}
+    for n in range(30):
+        data = pictures.picture(n, pictures.moment(n), "+00:00", width=800)
+        m.upload("front", f"{n}.jpg", data)
+        made[f"cameras/front/{pictures.day(pictures.moment(n))}/{pictures.stem(pictures.moment(n), 'front')}.jpg"] = data
+    assert m.wait_snapshots(30) == sorted(made)
+    for path, data in made.items():
+        assert m.read(path) == data
+        assert m.xattr(path, "shutterfs.state") == "queued"
+    status = m.status()
+    assert status["spool"]["files"] == 30 and status["spool"]["bytes"] == sum(map(len, made.values()))
+    subprocess.run(["rm", "-rf", m.cache], check=True)
+    bucket.proxy.clear_rules()
+    m.sync()
+    wait_until(lambda: m.status()["spool"]["files"] == 0, 20)
+    assert {bucket.get(k) for k in bucket.pictures()} == set(made.values())
+    for path, data in made.items():
+        assert m.read(path) == data
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function: mounts a tmpfs of that size, or skips."""
+    made = []
+
+    def make(size, name):
+        where = tmp_path / name
+        where.mkdir(parents=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(where)], stderr=subprocess.PIPE,
+                              text=True)
+        if done.returncode:
+            pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+        made.append(where)
+        return where
+
+    yield make
+    for where in made:
+        subprocess.run(["umount", "-l", str(where)])
+
+
+@pytest.fixture
+def disk_mount(small_disk, make_mount):
+    """Needs small_disk before make_mount, so that the mount ends before its disk does."""
+    return small_disk, make_mount
+
+
+def test_a_full_cache_disk_degrades_to_uncached_reads(disk_mount, bucket):
+    small_disk, make_mount = disk_mount
+    made = swifts.fill(bucket, 40, width=800)
+    disk = small_disk("512k", "cachedisk")
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    m.stop()
+    m.cache = str(disk)
+    m.write_config()
+    m.start()
+    m.cli("scan", "cloud")
+    for path, data in made.items():
+        assert m.read(path) == data
+    subprocess.run(f"head -c 10M /dev/zero > {disk}/filler", shell=True, stderr=subprocess.DEVNULL)
+    for path, data in made.items():
+        assert m.read(path) == data
+    m.upload("front", "new.jpg", pictures.picture(1000, pictures.moment(1000), "+00:00"))
+    m.wait_snapshots(41)
+
+
+def test_a_full_state_disk_refuses_the_writer_and_nobody_else(disk_mount, bucket):
+    small_disk, make_mount = disk_mount
+    made = swifts.fill(bucket, 3)
+    disk = small_disk("8m", "statedisk")
+    m = make_mount(stores=bucket.config(), env=bucket.env(), start=False)
+    m.state = str(disk)
+    m.write_config()
+    m.start()
+    m.cli("scan", "cloud")
+    bucket.proxy.add("close", method="PUT")
+    with pytest.raises(OSError) as e:
+        for n in range(400):
+            m.upload("front", f"{n}.jpg", pictures.picture(n + 100, pictures.moment(n + 100), "+00:00", width=1600))
+    assert e.value.errno in (28, 122), e.value
+    assert os.statvfs(m.mnt).f_bavail * os.statvfs(m.mnt).f_frsize < 2_000_000, "statfs tells the truth"
+    for path, data in made.items():
+        assert m.read(path) == data
+    bucket.proxy.clear_rules()
+    m.cli("sync", "--wait", check=False, timeout=120)
+    wait_until(lambda: m.status()["queue"]["waiting"] == 0, 60)
+    m.upload("front", "after.jpg", pictures.picture(9999, pictures.moment(9999), "+00:00"))
+    m.sync()
