@@ -18,6 +18,7 @@ static const char *const migration[] = {
 
 	"CREATE TABLE store(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
 	"  scan_gen INTEGER NOT NULL DEFAULT 0, scan_after TEXT," /* NULL: no scan under way */
+	"  sweep_after TEXT NOT NULL DEFAULT ''," /* how far the end of the scan has come */
 	"  last_scan_us INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', error_us INTEGER NOT NULL DEFAULT 0);"
 
 	"CREATE TABLE snapshot(id INTEGER PRIMARY KEY, camera INTEGER NOT NULL REFERENCES camera,"
@@ -30,6 +31,7 @@ static const char *const migration[] = {
 	"CREATE INDEX snapshot_by_camera ON snapshot(camera, day, stem) WHERE gone = 0;"
 	"CREATE INDEX snapshot_starred ON snapshot(day, stem) WHERE starred = 1 AND gone = 0;"
 	"CREATE INDEX snapshot_by_sha ON snapshot(sha256, camera) WHERE sha256 IS NOT NULL;"
+	"CREATE INDEX snapshot_gone ON snapshot(camera, taken_us) WHERE gone = 1;" /* a foreign picture that came back */
 	"CREATE TABLE snapshot_text(snapshot INTEGER PRIMARY KEY REFERENCES snapshot," /* only when any */
 	"  documents TEXT, event TEXT, origin TEXT, extra TEXT, unknown TEXT);"
 
@@ -50,17 +52,18 @@ static const char *const migration[] = {
 
 	"CREATE TABLE object(store INTEGER NOT NULL, key TEXT NOT NULL, snapshot INTEGER, sidecar INTEGER NOT NULL DEFAULT 0,"
 	"  etag TEXT NOT NULL, size INTEGER NOT NULL, modified_us INTEGER NOT NULL,"
-	"  outcome INTEGER NOT NULL DEFAULT 0," /* 0 ok, 1 rejected, 2 sidecar wanted */
+	"  outcome INTEGER NOT NULL DEFAULT 0," /* 0 ok, 1 rejected, 2 sidecar wanted, 3 lost: see ledger.h */
 	"  error TEXT, seen INTEGER NOT NULL, PRIMARY KEY(store, key)) WITHOUT ROWID;"
 	"CREATE INDEX object_by_snapshot ON object(snapshot) WHERE snapshot IS NOT NULL;"
-	"CREATE INDEX object_wanted ON object(store, key) WHERE outcome = 2;"
-	"CREATE INDEX object_rejected ON object(store, key) WHERE outcome = 1;"
+	"CREATE INDEX object_wanted ON object(store, key) WHERE outcome = 2 AND snapshot IS NOT NULL;"
+	"CREATE INDEX object_bad ON object(modified_us) WHERE error IS NOT NULL;"
 
 	"CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, snapshot INTEGER NOT NULL REFERENCES snapshot,"
 	"  store INTEGER NOT NULL, what INTEGER NOT NULL, key TEXT NOT NULL, rev INTEGER NOT NULL DEFAULT 0,"
 	"  tries INTEGER NOT NULL DEFAULT 0, claimed INTEGER NOT NULL DEFAULT 0, next_us INTEGER NOT NULL DEFAULT 0,"
-	"  error TEXT, created_us INTEGER NOT NULL, UNIQUE(snapshot, store, what));"
+	"  error TEXT, error_us INTEGER NOT NULL DEFAULT 0, created_us INTEGER NOT NULL, UNIQUE(snapshot, store, what));"
 	"CREATE INDEX outbox_due ON outbox(store, claimed, next_us, id);"
+	"CREATE INDEX outbox_failed ON outbox(error_us) WHERE error IS NOT NULL;"
 
 	"CREATE TABLE upload(id INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER NOT NULL, name TEXT NOT NULL,"
 	"  is_dir INTEGER NOT NULL, mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
@@ -68,6 +71,7 @@ static const char *const migration[] = {
 	"  mtime_set INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0, snapshot INTEGER,"
 	"  due_us INTEGER NOT NULL DEFAULT 0, error TEXT, UNIQUE(parent, name));"
 	"CREATE INDEX upload_due ON upload(due_us) WHERE due_us > 0;"
+	"CREATE INDEX upload_dirs ON upload(parent) WHERE is_dir = 1;" /* how high a moved tree is */
 	"CREATE INDEX upload_rejected ON upload(id) WHERE state = 3;"
 	"CREATE INDEX upload_by_snapshot ON upload(snapshot) WHERE snapshot IS NOT NULL;"
 	"CREATE TABLE upload_xattr(upload INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,"
