@@ -4,7 +4,8 @@
  * no name, then linked); the cache directory may be deleted at any time, also while mounted.  Recency is the blob's mtime,
  * moved at most hourly on open, so no index is held in memory: eviction walks the shards and keeps the oldest 4,096 it met.
  * Bytes are reserved before a fetch; room is made by evicting first.  -ENOSPC from a full disk is not fatal to readers: they get
- * an unnamed file in state/tmp or memory (memfd).  Thread-safe; one mutex over the counters, never held across I/O of blobs. */
+ * an unnamed file in state/tmp or memory (memfd).  A part of the disk (1/32, at most 1 GiB) is left free by the cache, whatever its
+ * limit.  Thread-safe; no lock is held while a blob is read, written or synced. */
 #pragma once
 
 #include "shutterfs/base.h"
@@ -12,36 +13,48 @@
 struct cache;
 enum blob_area { BLOB_SPOOL, BLOB_CACHE };
 
-int cache_new(const char *state_dir, const char *cache_dir, uint64_t limit, struct cache **ret) MUST_CHECK;
+int cache_new(const char *state_dir, const char *cache_dir, uint64_t limit, struct cache **ret)
+	MUST_CHECK;
 struct cache *cache_free(struct cache *c);
-void cache_recount(struct cache *c); /* exact totals from the disk; run once in the background after start */
+/* Exact totals from the disk; run once in the background after start. */
+void cache_recount(struct cache *c);
 
 /* An open, read-only descriptor of the whole blob, spool first. -ENOENT: neither has it. */
 int cache_open(struct cache *c, const struct sha256 *sha, int *ret_fd) MUST_CHECK;
-bool cache_has(struct cache *c, const struct sha256 *sha, enum blob_area *ret_area); /* ret_area may be NULL */
+/* ret_area may be NULL. */
+bool cache_has(struct cache *c, const struct sha256 *sha, enum blob_area *ret_area);
 
 /* Writing a blob of which at most `size_hint` bytes are expected. */
 struct blob_writer;
-int blob_begin(struct cache *c, enum blob_area area, uint64_t size_hint, struct blob_writer **ret) MUST_CHECK;
+int blob_begin(struct cache *c, enum blob_area area, uint64_t size_hint, struct blob_writer **ret)
+	MUST_CHECK;
 int blob_write(struct blob_writer *w, const void *data, size_t len) MUST_CHECK;
-int blob_fd(struct blob_writer *w); /* borrowed: to hash or probe what was written */
+/* Borrowed, until the next blob_write: to hash or probe what was written. */
+int blob_fd(struct blob_writer *w);
 /* Names it (already there: fine) and gives an open descriptor in *ret_fd (ret_fd may be NULL).  BLOB_SPOOL: `sync` makes data
- * and name durable first.  BLOB_CACHE on a full disk: still 0 with a descriptor, but not kept (cache_has says no).  Frees w. */
+ * and name durable first.  BLOB_CACHE on a full disk: still 0 with a descriptor, but not kept (cache_has says no).  Frees w, always.
+ * A file of that name and another size is taken for torn by a power cut and replaced; one of that size is trusted. */
 int blob_commit(struct blob_writer *w, const struct sha256 *sha, bool sync, int *ret_fd) MUST_CHECK;
 struct blob_writer *blob_abort(struct blob_writer *w);
 
 /* Puts the file at dirfd/name (same file system as state) into the spool under `sha` by link; the old name stays. */
-int cache_adopt(struct cache *c, int dirfd, const char *name, const struct sha256 *sha, bool sync) MUST_CHECK;
-/* Every store has confirmed it: spool -> cache (rename, or copy across file systems); when the cache has no room, just gone. */
+int cache_adopt(struct cache *c, int dirfd, const char *name, const struct sha256 *sha, bool sync)
+	MUST_CHECK;
+/* Every store has confirmed it: spool -> cache (rename, or copy across file systems); when the cache has no room, just gone.
+ * Already settled: 0.  -ENOENT: in neither area. */
 int cache_settle(struct cache *c, const struct sha256 *sha) MUST_CHECK;
+/* -ENOENT: it was not there. */
 int cache_drop(struct cache *c, const struct sha256 *sha, enum blob_area area) MUST_CHECK;
-/* Names and sizes of all blobs of an area, for fsck and start-up: hex order, `after` may be NULL; stops when fn returns non-zero. */
+/* Names and sizes of all blobs of an area, for fsck and start-up: hex order, without locks; stops when
+ * fn returns non-zero and returns that. */
 typedef int blob_fn(void *user, const struct sha256 *sha, uint64_t size);
 int cache_each(struct cache *c, enum blob_area area, blob_fn *fn, void *user) MUST_CHECK;
-int cache_sync_spool(struct cache *c) MUST_CHECK; /* makes all spooled data and names durable (syncfs) */
+/* Makes all spooled data and names durable (syncfs). */
+int cache_sync_spool(struct cache *c) MUST_CHECK;
 
 struct cache_totals {
 	uint64_t cache_bytes, cache_files, cache_limit, spool_bytes, spool_files, evicted;
-	uint64_t state_free, state_total; /* of the file system that takes uploads: what statfs shows */
+	/* Of the file system that takes uploads: what statfs shows. */
+	uint64_t state_free, state_total;
 };
 void cache_totals(struct cache *c, struct cache_totals *ret);

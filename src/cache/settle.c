@@ -1,0 +1,86 @@
+/* settle.c - a blob that every store has: from the spool to the cache, or just away. */
+#define LOG_ROOM "cache"
+#include "private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Now it counts as just used.  Not when it has another name still: that one keeps the time its writer gave it. */
+static void touch(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && st.st_nlink == 1)
+		(void)utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+static int settle_by_name(struct cache *c, const struct sha256 *sha, uint64_t size,
+			  const char *from, const char *to)
+{
+	touch(from);
+	(void)pthread_rwlock_rdlock(&c->names);
+	int r = move_noreplace(from, to);
+	if (r == 0) {
+		count(c, BLOB_SPOOL, sha, -1, size);
+		count(c, BLOB_CACHE, sha, 1, size);
+	}
+	(void)pthread_rwlock_unlock(&c->names);
+	return r;
+}
+
+static int settle_by_copy(struct cache *c, const struct sha256 *sha, uint64_t size,
+			  const char *from)
+{
+	CLEANUP(temp_done) struct temp t = {.fd = -1};
+	CLEANUP(closep) int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -errno;
+	int r = temp_open(c, BLOB_CACHE, &t);
+	if (r == 0)
+		r = copy_fd(fd, t.fd);
+	if (r == 0)
+		r = temp_link(c, &t, BLOB_CACHE, sha, size);
+	return r;
+}
+
+/* Whether it worked or not: the cache may lack any blob. */
+static void settle_into_cache(struct cache *c, const struct sha256 *sha, uint64_t size,
+			      const char *from)
+{
+	struct blob_path to;
+	int r = -ENOSPC;
+
+	blob_path(c, BLOB_CACHE, sha, &to);
+	if (room_reserve(c, size)) {
+		r = settle_by_name(c, sha, size, from, to.s);
+		if (r == -ENOENT && shard_prepare(c, BLOB_CACHE, sha->b[0]) == 0)
+			r = settle_by_name(c, sha, size, from, to.s);
+		if (r == -EXDEV)
+			r = settle_by_copy(c, sha, size, from);
+		if (r == -ENOENT && shard_prepare(c, BLOB_CACHE, sha->b[0]) == 0)
+			r = settle_by_copy(c, sha, size, from);
+		room_release(c, size);
+	}
+	if (r < 0 && r != -EEXIST)
+		log_debug("a confirmed blob is not kept in \"%s\": %s", c->home[BLOB_CACHE],
+			  strerrordesc_np(-r));
+}
+
+int cache_settle(struct cache *c, const struct sha256 *sha)
+{
+	struct blob_path from;
+	struct stat st;
+
+	blob_path(c, BLOB_SPOOL, sha, &from);
+	if (lstat(from.s, &st) < 0) {
+		if (errno != ENOENT)
+			return -errno;
+		return cache_has(c, sha, NULL) ? 0 : -ENOENT;
+	}
+	settle_into_cache(c, sha, (uint64_t)st.st_size, from.s);
+	int r = cache_drop(c, sha, BLOB_SPOOL);
+	return r == -ENOENT ? 0 : r;
+}
