@@ -11,14 +11,16 @@ void iso_format(int64_t us, int zone_min, char out[ISO_MAX])
 	int64_t sec = us / 1000000 - (us % 1000000 < 0);
 	int64_t local = sec + (int64_t)zone_min * 60;
 	int64_t day = local / 86400 - (local % 86400 < 0);
-	unsigned of_day = (unsigned)(local - day * 86400), micro = (unsigned)(us - sec * 1000000);
+	unsigned of_day = (unsigned)(local - day * 86400);
+	int micro = (int)(us % 1000000);
 	unsigned zone = (unsigned)abs(zone_min) % 6000;
 	int year, month, mday;
 
 	civil_from_day((int32_t)day, &year, &month, &mday);
 	(void)snprintf(out, ISO_MAX, "%04d-%02u-%02uT%02u:%02u:%02u.%06u%c%02u:%02u",
 		       year % 1000000, (unsigned)month % 100, (unsigned)mday % 100,
-		       of_day / 3600 % 24, of_day / 60 % 60, of_day % 60, micro % 1000000,
+		       of_day / 3600 % 24, of_day / 60 % 60, of_day % 60,
+		       (unsigned)(micro < 0 ? micro + 1000000 : micro) % 1000000,
 		       zone_min < 0 ? '-' : '+', zone / 60, zone % 60);
 }
 

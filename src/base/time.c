@@ -116,12 +116,12 @@ void civil_from_us(int64_t us, struct civil *ret)
 	int64_t sec = floor_div(us, US);
 	long offset = offset_at(sec);
 	int64_t local = sec + offset, day = floor_div(local, DAY_S);
-	int of_day = (int)(local - day * DAY_S);
+	int of_day = (int)(local - day * DAY_S), rest = (int)(us % US);
 	struct civil c = {
 		.hour = of_day / 3600,
 		.min = of_day / 60 % 60,
 		.sec = of_day % 60,
-		.us = (int)(us - sec * US),
+		.us = rest < 0 ? rest + US : rest,
 		.zone_min = (int)(offset / 60),
 	};
 
