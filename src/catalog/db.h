@@ -17,11 +17,12 @@ struct arg {
 	const void *p;
 };
 #define I(v) ((struct arg){.type = ARG_INT, .i = (int64_t)(v)})
-#define T(v) ((struct arg){.type = ARG_TEXT, .p = (const char *){(v)}})          /* NULL: NULL */
+#define T(v) ((struct arg){.type = ARG_TEXT, .p = (const char *){(v)}})       /* NULL: NULL */
 #define B(v, n) ((struct arg){.type = ARG_BLOB, .p = (v), .i = (int64_t)(n)}) /* NULL: NULL */
-#define F(v) ((struct arg){.type = ARG_REAL, .d = (v)})                        /* NAN: NULL */
+#define F(v) ((struct arg){.type = ARG_REAL, .d = (v)})                       /* NAN: NULL */
 #define SHA(has, sha) B((has) ? (sha).b : NULL, sizeof((sha).b))
-#define ARGS_(...) (struct arg[]){__VA_ARGS__}, sizeof((struct arg[]){__VA_ARGS__}) / sizeof(struct arg)
+#define ARGS_(...) \
+	(struct arg[]){__VA_ARGS__}, sizeof((struct arg[]){__VA_ARGS__}) / sizeof(struct arg)
 
 struct query {
 	struct db *db;
@@ -30,9 +31,10 @@ struct query {
 };
 struct query db_query(struct db *db, const char *sql, const struct arg *arg, size_t n);
 void query_done(struct query *q); /* resets: no read transaction stays open */
-/* QUERY(q, db, "SELECT a FROM t WHERE b = ?1", I(b)); what the arguments point to must live as long as q.  May be nested, also with itself. */
-#define QUERY(name, db, sql, ...)                                                                  \
-	CLEANUP(query_done) struct query name = db_query((db), "" sql "", ARGS_(__VA_ARGS__))
+/* QUERY(q, db, "SELECT a FROM t WHERE b = ?1", I(b)); what the arguments point to must live as long as q.  May be nested, also with
+ * itself.  STMT() is the same as an expression, for a function that picks one of several. */
+#define STMT(db, sql, ...) db_query((db), "" sql "", ARGS_(__VA_ARGS__))
+#define QUERY(name, db, sql, ...) CLEANUP(query_done) struct query name = STMT(db, sql, __VA_ARGS__)
 int query_next(struct query *q) MUST_CHECK; /* 1: a row, 0: no more, -errno */
 int64_t col_int(const struct query *q, int i);
 double col_real(const struct query *q, int i); /* NULL: NAN */
@@ -48,43 +50,51 @@ int col_dup(const struct query *q, int i, char **ret) MUST_CHECK;    /* strdup; 
 int db_run(struct db *db, const char *sql, const struct arg *arg, size_t n) MUST_CHECK;
 /* ONE: first column of the first row; -ENOENT: no row. */
 #define ONE(db, ret, sql, ...) db_one((db), (ret), "" sql "", ARGS_(__VA_ARGS__))
-int db_one(struct db *db, int64_t *ret, const char *sql, const struct arg *arg, size_t n) MUST_CHECK;
+int db_one(struct db *db, int64_t *ret, const char *sql, const struct arg *arg, size_t n)
+	MUST_CHECK;
 int64_t db_last_id(struct db *db);
 int64_t db_changes(struct db *db); /* rows that the last RUN touched */
 
 /* ---- connections ---- */
 struct db *db_reader(struct catalog *c, int *ret_error); /* this thread's; NULL and -errno */
-#define READ(name, c)                                                                              \
-	int name##_error = 0;                                                                      \
-	struct db *name = db_reader((c), &name##_error);                                           \
-	if (!name)                                                                                 \
+#define READ(name, c)                                    \
+	int name##_error = 0;                            \
+	struct db *name = db_reader((c), &name##_error); \
+	if (!name)                                       \
 	return name##_error
 typedef int write_fn(struct db *db, void *arg);
 /* Waits until fn's group is committed and the feed was told; returns fn's error or the commit's.  Never from a write_fn or the feed. */
 int db_write(struct catalog *c, write_fn *fn, void *arg, bool durable) MUST_CHECK;
-int db_errno(struct db *db, int code); /* SQLite's code as -errno: FULL -ENOSPC, CONSTRAINT -EEXIST, CORRUPT -EUCLEAN, ... */
+int db_errno(
+	struct db *db,
+	int code); /* SQLite's code as -errno: FULL -ENOSPC, CONSTRAINT -EEXIST, CORRUPT -EUCLEAN, ... */
 
 /* ---- the feed, from a write_fn; what a failed write_fn emitted is dropped with its work ---- */
-int emit(struct db *db, enum change_what what, const struct snap *s, int64_t label) MUST_CHECK; /* about a snapshot */
+int emit(struct db *db, enum change_what what, const struct snap *s, int64_t label)
+	MUST_CHECK; /* about a snapshot */
 int emit_camera(struct db *db, int64_t camera) MUST_CHECK;
 int emit_upload(struct db *db, int64_t upload) MUST_CHECK;
 
 /* ---- text that comes from outside ---- */
-bool text_ok(const char *s, size_t max);      /* valid UTF-8 of at most max bytes; NULL is not */
-void text_clip(const char *s, char out[256]); /* an error message for keeping: valid, one line, cut; NULL: "" */
+bool text_ok(const char *s, size_t max); /* valid UTF-8 of at most max bytes; NULL is not */
+void text_clip(const char *s,
+	       char out[256]); /* an error message for keeping: valid, one line, cut; NULL: "" */
 
 /* ---- snapshots (snapshot.c) ---- */
-#define SNAP_COLUMNS                                                                               \
-	"s.id, s.camera, s.day, s.stem, s.taken_us, s.zone_min, s.time_source, s.registered_us, "  \
+#define SNAP_COLUMNS                                                                              \
+	"s.id, s.camera, s.day, s.stem, s.taken_us, s.zone_min, s.time_source, s.registered_us, " \
 	"s.size, s.sha256, s.width, s.height, s.starred, s.links, s.queued, s.replicas"
 #define SNAP_N 16 /* the column after them; the table's alias must be s */
 void snap_from_row(const struct query *q, int first, struct snap *ret);
-int snapshot_get(struct db *db, int64_t id, struct snap *ret, bool *ret_gone) MUST_CHECK; /* gone ones too; ret_gone may be NULL */
-int snapshot_by_stem(struct db *db, int32_t day, const char *stem, struct snap *ret, bool *ret_gone) MUST_CHECK; /* likewise */
+int snapshot_get(struct db *db, int64_t id, struct snap *ret, bool *ret_gone)
+	MUST_CHECK; /* gone ones too; ret_gone may be NULL */
+int snapshot_by_stem(struct db *db, int32_t day, const char *stem, struct snap *ret, bool *ret_gone)
+	MUST_CHECK; /* likewise */
 struct snapshot_new {
 	int64_t camera;
 	const char *camera_name;
-	const char *stem; /* NULL: made of taken_us and camera_name, with the next free suffix; else it must be free (-EEXIST) */
+	const char *
+		stem; /* NULL: made of taken_us and camera_name, with the next free suffix; else it must be free (-EEXIST) */
 	int64_t taken_us;
 	int zone_min;
 	enum time_source time_source;
@@ -100,23 +110,30 @@ int snapshot_show(struct db *db, int64_t id) MUST_CHECK;
 /* Recounts queued (outbox rows of OUTBOX_PICTURE) and replicas (object rows: sidecar 0, outcome 0); CHANGE_ATTR when they changed. */
 int snapshot_recount(struct db *db, int64_t id) MUST_CHECK;
 /* New bytes (scan: the object changed: sha NULL, 0 x 0; fetch: now known); CHANGE_BYTES when size or a known sha differ, else CHANGE_ATTR. */
-int snapshot_set_bytes(struct db *db, int64_t id, const struct sha256 *sha, uint64_t size, unsigned width, unsigned height) MUST_CHECK;
+int snapshot_set_bytes(struct db *db, int64_t id, const struct sha256 *sha, uint64_t size,
+		       unsigned width, unsigned height) MUST_CHECK;
 
 /* ---- cameras (camera.c) ---- */
-int camera_ensure(struct db *db, const char *name, const char *title, const char *group, int64_t *ret_id) MUST_CHECK; /* NULL: keep */
+int camera_ensure(struct db *db, const char *name, const char *title, const char *group,
+		  int64_t *ret_id) MUST_CHECK; /* NULL: keep */
 
 /* ---- labels and sidecars (label.c) ---- */
+int labels_load(struct db *db, int64_t snapshot, struct labels *ret)
+	MUST_CHECK; /* appends, as they were given */
 /* What s has replaces (labels when looked, star when has_starred, documents, event, origin, extra, unknown when not NULL), what it
  * lacks stays; label_view, links and feed follow.  facts: it is our own sidecar object read back; when its img_id and size fit,
  * then sha, width, height, time and the camera's group are taken where they are unknown.  *ret_changed may be NULL. */
-int sidecar_merge(struct db *db, int64_t snapshot, const struct sidecar *s, bool facts, bool *ret_changed) MUST_CHECK;
+int sidecar_merge(struct db *db, int64_t snapshot, const struct sidecar *s, bool facts,
+		  bool *ret_changed) MUST_CHECK;
 /* Queues the sidecar object beside the picture in each of the stores that has it (a queued picture queues its own when done). */
-int sidecar_enqueue(struct db *db, int64_t snapshot, const struct target *target, size_t n) MUST_CHECK;
+int sidecar_enqueue(struct db *db, int64_t snapshot, const struct target *target, size_t n)
+	MUST_CHECK;
 
 /* ---- outbox (outbox.c) ---- */
 /* One row per (snapshot, store, what): an existing one gets rev + 1 and is due at once, its error and tries cleared.
  * The caller runs snapshot_recount() after. */
-int outbox_enqueue(struct db *db, int64_t snapshot, int64_t store, enum outbox_what what, const char *key) MUST_CHECK;
+int outbox_enqueue(struct db *db, int64_t snapshot, int64_t store, enum outbox_what what,
+		   const char *key) MUST_CHECK;
 
 /* ---- schema (schema.c) ---- */
 int schema_migrate(struct db *db) MUST_CHECK; /* -EPROTONOSUPPORT: a newer shutterfs wrote it */

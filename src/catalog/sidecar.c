@@ -1,0 +1,128 @@
+/* sidecar.c - a snapshot as its sidecar tells it, from the rows; and sidecars that come in for a registered one. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "db.h"
+
+static int dup_text(const char *s, size_t len, char **ret)
+{
+	char *p = strndup(s, len);
+	if (!p)
+		return -ENOMEM;
+	*ret = p;
+	return 0;
+}
+
+static int fill_snap(const struct snap *s, struct sidecar *ret)
+{
+	const char *end = strchr(s->stem, '_');
+	ret->taken_us = s->taken_us;
+	ret->zone_min = s->zone_min;
+	ret->has_taken = true;
+	ret->time_source = s->time_source;
+	ret->size = s->size;
+	ret->has_sha = s->has_sha;
+	ret->sha = s->sha;
+	ret->width = s->width;
+	ret->height = s->height;
+	ret->starred = s->starred;
+	ret->has_starred = true;
+	ret->state = s->queued > 0 ? STATE_QUEUED : s->replicas > 0 ? STATE_SYNCED : STATE_LOCAL;
+	int r = dup_text(s->stem, end ? (size_t)(end - s->stem) : strlen(s->stem), &ret->img_id);
+	return r < 0 ? r : dup_text("image/jpeg", 10, &ret->mime);
+}
+
+static int fill_rest(struct db *db, int64_t id, struct sidecar *ret)
+{
+	QUERY(q, db,
+	      "SELECT c.name, c.grp, s.looked, t.documents, t.event, t.origin, t.extra, t.unknown FROM snapshot s "
+	      "JOIN camera c ON c.id = s.camera LEFT JOIN snapshot_text t ON t.snapshot = s.id WHERE s.id = ?1",
+	      I(id));
+	int r = query_next(&q);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	ret->labels.looked = col_int(&q, 2) != 0;
+	r = col_dup(&q, 0, &ret->camera);
+	if (r == 0 && col_text(&q, 1)[0])
+		r = col_dup(&q, 1, &ret->group);
+	char **text[] = {&ret->documents, &ret->event, &ret->origin, &ret->extra, &ret->unknown};
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(text); i++)
+		r = col_dup(&q, 3 + (int)i, text[i]);
+	return r;
+}
+
+static int fill_replicas(struct db *db, int64_t id, struct sidecar *ret)
+{
+	QUERY(q, db,
+	      "SELECT t.name, o.key, o.etag FROM object o JOIN store t ON t.id = o.store "
+	      "WHERE o.snapshot = ?1 AND o.sidecar = 0 AND o.outcome = 0 ORDER BY o.store, o.key LIMIT 16",
+	      I(id));
+	int r;
+	while ((r = query_next(&q)) > 0) {
+		struct replica *p = reallocarray(ret->replica, ret->n_replicas + 1, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		ret->replica = p;
+		p += ret->n_replicas++;
+		*p = (struct replica){0};
+		r = col_dup(&q, 0, &p->store);
+		if (r == 0)
+			r = col_dup(&q, 1, &p->key);
+		if (r == 0)
+			r = col_dup(&q, 2, &p->etag);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+int catalog_sidecar(struct catalog *c, int64_t id, struct sidecar *ret)
+{
+	READ(db, c);
+	struct snap s;
+	bool gone;
+	CLEANUP(sidecar_done) struct sidecar out = {0};
+	/* A statement held open keeps all of them on one state of the catalog. */
+	QUERY(hold, db, "SELECT 1 FROM snapshot WHERE id = ?1", I(id));
+	int r = query_next(&hold);
+	if (r >= 0)
+		r = snapshot_get(db, id, &s, &gone);
+	if (r == 0 && gone)
+		r = -ENOENT;
+	if (r == 0)
+		r = fill_snap(&s, &out);
+	if (r == 0)
+		r = fill_rest(db, id, &out);
+	if (r == 0)
+		r = fill_replicas(db, id, &out);
+	if (r == 0)
+		r = labels_load(db, id, &out.labels);
+	if (r < 0)
+		return r;
+	*ret = out;
+	out = (struct sidecar){0};
+	return 0;
+}
+
+struct merge_args {
+	int64_t id;
+	const struct sidecar *s;
+	const struct target *target;
+	size_t n;
+};
+
+static int merge(struct db *db, void *arg)
+{
+	const struct merge_args *a = arg;
+	bool changed;
+	int r = sidecar_merge(db, a->id, a->s, false, &changed);
+	return r < 0 || !changed ? r : sidecar_enqueue(db, a->id, a->target, a->n);
+}
+
+int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s,
+			  const struct target *target, size_t n_targets)
+{
+	struct merge_args a = {.id = id, .s = s, .target = target, .n = n_targets};
+	return db_write(c, merge, &a, false);
+}

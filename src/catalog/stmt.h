@@ -1,0 +1,65 @@
+/* stmt.h - the inside of a connection and of the catalog: for the files that run the machine, not for queries. */
+#pragma once
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "db.h"
+
+#define STMT_SLOTS 256
+struct prepared { /* one compiled literal; a second one appears when it is used inside itself */
+	const char *sql;
+	sqlite3_stmt *s;
+	bool busy;
+	struct prepared *next;
+};
+struct db {
+	sqlite3 *s;
+	struct catalog *c;
+	struct prepared *slot[STMT_SLOTS];
+	struct db *prev, *next; /* readers: c->readers_lock */
+	/* writer: what the group under way changed */
+	struct change *change;
+	size_t n_changes, cap_changes;
+};
+/* `writable`: creates the file; a connection belongs to one thread at a time. */
+int db_open(struct catalog *c, const char *path, bool writable, struct db **ret) MUST_CHECK;
+struct db *db_close(struct db *db);
+
+struct job {
+	write_fn *fn;
+	void *arg;
+	bool durable;
+	bool done; /* writer.lock, as all of it once queued */
+	int result;
+	pthread_cond_t wake;
+	struct job *next;
+};
+struct writer {
+	struct db *db; /* the writer thread's, once it runs */
+	bool full;     /* its `synchronous`; likewise */
+	int64_t wal_pages,
+		wal_next; /* pages in the WAL; the number that starts the next checkpoint; likewise */
+	struct db *checkpoint; /* the checkpointer thread's */
+	pthread_t thread, checkpointer;
+	bool started, checkpointer_started;
+	pthread_mutex_t lock;
+	pthread_cond_t work, wal;
+	struct job *first, **last; /* lock */
+	bool stop, wal_due;        /* lock */
+};
+struct catalog {
+	char *path;
+	int wal_fd;
+	struct writer w;
+	_Atomic int64_t changed_us;
+	pthread_mutex_t feed_lock;
+	change_fn *feed; /* feed_lock, which is held while it is called */
+	void *feed_user; /* feed_lock */
+	pthread_key_t key;
+	bool key_made;
+	pthread_mutex_t readers_lock;
+	struct db *readers; /* readers_lock */
+};
+int writer_start(struct catalog *c) MUST_CHECK; /* c->w.db and c->w.checkpoint are open */
+void writer_stop(struct catalog *c);            /* after what is queued */

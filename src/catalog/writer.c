@@ -1,0 +1,295 @@
+/* writer.c - group commit: one thread runs what callers bring, each in a savepoint, and commits all that is waiting at once.
+ *
+ * The order at the end of a group: commit, the feed, the callers; then, on nobody's time, the WAL.  A second thread copies the WAL
+ * into the database while writing goes on; only a WAL that it cannot catch up with is dealt with between two groups. */
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stmt.h"
+
+#define GROUP_MAX 256
+#define CHECKPOINT_PAGES 1000
+#define WAL_PAGES_MAX \
+	8192 /* 32 MiB: from here on the writer itself stops to copy, so the WAL can start over */
+
+static int add_change(struct db *db, const struct change *ch)
+{
+	assert(db == db->c->w.db);
+	if (db->n_changes == db->cap_changes) {
+		size_t cap = db->cap_changes ? db->cap_changes * 2 : 64;
+		struct change *p = reallocarray(db->change, cap, sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		db->change = p;
+		db->cap_changes = cap;
+	}
+	db->change[db->n_changes++] = *ch;
+	return 0;
+}
+
+/* Told already, in this group, by what was last emitted about the same snapshot? */
+static bool attr_is_told(const struct db *db, int64_t snapshot)
+{
+	for (size_t i = db->n_changes; i > 0; i--) {
+		const struct change *ch = &db->change[i - 1];
+		if (ch->snapshot != snapshot || ch->what == CHANGE_UPLOAD ||
+		    ch->what == CHANGE_CAMERA)
+			return false;
+		if (ch->what == CHANGE_ADDED || ch->what == CHANGE_ATTR || ch->what == CHANGE_BYTES)
+			return true;
+	}
+	return false;
+}
+
+int emit(struct db *db, enum change_what what, const struct snap *s, int64_t label)
+{
+	if (what == CHANGE_ATTR && attr_is_told(db, s->id))
+		return 0;
+	struct change ch = {.what = what,
+			    .snapshot = s->id,
+			    .camera = s->camera,
+			    .label = label,
+			    .day = s->day};
+	memcpy(ch.stem, s->stem, sizeof(ch.stem));
+	return add_change(db, &ch);
+}
+
+int emit_camera(struct db *db, int64_t camera)
+{
+	return add_change(db, &(struct change){.what = CHANGE_CAMERA, .camera = camera});
+}
+
+int emit_upload(struct db *db, int64_t upload)
+{
+	return add_change(db, &(struct change){.what = CHANGE_UPLOAD, .snapshot = upload});
+}
+
+static void tell(struct catalog *c)
+{
+	struct db *db = c->w.db;
+	if (db->n_changes > 0) {
+		atomic_store(&c->changed_us, now_us());
+		pthread_mutex_lock(&c->feed_lock);
+		if (c->feed)
+			c->feed(c->feed_user, db->change, db->n_changes);
+		pthread_mutex_unlock(&c->feed_lock);
+	}
+	db->n_changes = 0;
+	if (db->cap_changes > 4096) { /* one big scan page must not hold its memory for ever */
+		freep(&db->change);
+		db->change = NULL;
+		db->cap_changes = 0;
+	}
+}
+
+/* ---- the transaction ---- */
+static int begin(struct catalog *c, bool durable)
+{
+	struct writer *w = &c->w;
+	if (w->full != durable) {
+		/* Cannot be a cached statement: the pragma takes effect when it is compiled. */
+		int code = sqlite3_exec(w->db->s,
+					durable ? "PRAGMA synchronous = FULL"
+						: "PRAGMA synchronous = NORMAL",
+					NULL, NULL, NULL);
+		if (code != SQLITE_OK)
+			return db_errno(w->db, code);
+		w->full = durable;
+	}
+	return RUN(w->db, "BEGIN IMMEDIATE");
+}
+
+/* *ret_dead: the error (disk full, no memory...) took the whole transaction with it. */
+static int run_one(struct db *db, struct job *j, bool *ret_dead)
+{
+	size_t mark = db->n_changes;
+	int r = RUN(db, "SAVEPOINT job");
+	if (r == 0) {
+		r = j->fn(db, j->arg);
+		*ret_dead = sqlite3_get_autocommit(db->s);
+		if (*ret_dead)
+			return r < 0 ? r : -EIO;
+		if (r < 0 && RUN(db, "ROLLBACK TO job") < 0)
+			*ret_dead = true;
+		int end = RUN(db, "RELEASE job");
+		if (end < 0)
+			*ret_dead = true;
+		r = r < 0 ? r : end;
+	}
+	if (r < 0)
+		db->n_changes = mark;
+	return r;
+}
+
+static int commit(struct catalog *c, bool durable, int64_t before)
+{
+	int r = RUN(c->w.db, "COMMIT");
+	/* A group that wrote nothing new leaves what it found, perhaps committed without a sync, as durable as one that did. */
+	if (r == 0 && durable && sqlite3_total_changes64(c->w.db->s) == before)
+		return catalog_sync(c);
+	return r;
+}
+
+static void run_group(struct catalog *c, struct job *first)
+{
+	struct db *db = c->w.db;
+	bool durable = false, dead = false;
+	for (struct job *j = first; j; j = j->next)
+		durable = durable || j->durable;
+	int64_t before = sqlite3_total_changes64(db->s);
+	int r = begin(c, durable);
+	for (struct job *j = first; j && r == 0; j = j->next) {
+		j->result = run_one(db, j, &dead);
+		if (dead)
+			r = j->result < 0 ? j->result : -EIO;
+	}
+	if (r == 0)
+		r = commit(c, durable, before);
+	if (r == 0)
+		return;
+	if (!sqlite3_get_autocommit(db->s))
+		(void)sqlite3_exec(db->s, "ROLLBACK", NULL, NULL, NULL);
+	db->n_changes = 0;
+	for (struct job *j = first; j; j = j->next)
+		j->result = r;
+}
+
+/* ---- the WAL ---- */
+static int on_wal(void *user, sqlite3 *s, const char *name, int pages)
+{
+	struct writer *w = user;
+	if (pages < w->wal_pages) /* it started over */
+		w->wal_next = CHECKPOINT_PAGES;
+	w->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+static void look_after_wal(struct writer *w)
+{
+	if (w->wal_pages < w->wal_next)
+		return;
+	w->wal_next = w->wal_pages + CHECKPOINT_PAGES;
+	if (w->wal_pages >= WAL_PAGES_MAX) { /* its failure shows in the next commit, or nowhere */
+		(void)sqlite3_wal_checkpoint_v2(w->db->s, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+						NULL);
+		return;
+	}
+	pthread_mutex_lock(&w->lock);
+	w->wal_due = true;
+	pthread_cond_signal(&w->wal);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void *checkpointer_main(void *user)
+{
+	struct writer *w = user;
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop) {
+		if (!w->wal_due) {
+			pthread_cond_wait(&w->wal, &w->lock);
+			continue;
+		}
+		w->wal_due = false;
+		pthread_mutex_unlock(&w->lock);
+		(void)sqlite3_wal_checkpoint_v2(w->checkpoint->s, NULL, SQLITE_CHECKPOINT_PASSIVE,
+						NULL, NULL);
+		pthread_mutex_lock(&w->lock);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* ---- the thread ---- */
+static struct job *take_group(struct writer *w) /* lock held */
+{
+	struct job *first = w->first, **end = &w->first;
+	for (size_t n = 0; n < GROUP_MAX && *end; n++)
+		end = &(*end)->next;
+	w->first = *end;
+	*end = NULL;
+	if (!w->first)
+		w->last = &w->first;
+	return first;
+}
+
+static void answer(struct writer *w, struct job *first)
+{
+	pthread_mutex_lock(&w->lock);
+	for (struct job *j = first, *next; j; j = next) {
+		next = j->next; /* j is its caller's stack and gone once the lock is free */
+		j->done = true;
+		pthread_cond_signal(&j->wake);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void *writer_main(void *user)
+{
+	struct catalog *c = user;
+	struct writer *w = &c->w;
+	for (;;) {
+		pthread_mutex_lock(&w->lock);
+		while (!w->first && !w->stop)
+			pthread_cond_wait(&w->work, &w->lock);
+		struct job *group = w->first ? take_group(w) : NULL;
+		pthread_mutex_unlock(&w->lock);
+		if (!group)
+			return NULL;
+		run_group(c, group);
+		tell(c);
+		answer(w, group);
+		look_after_wal(w);
+	}
+}
+
+int db_write(struct catalog *c, write_fn *fn, void *arg, bool durable)
+{
+	struct writer *w = &c->w;
+	struct job j = {.fn = fn, .arg = arg, .durable = durable, .wake = PTHREAD_COND_INITIALIZER};
+	assert(!pthread_equal(pthread_self(), w->thread));
+	pthread_mutex_lock(&w->lock);
+	*w->last = &j;
+	w->last = &j.next;
+	pthread_cond_signal(&w->work);
+	while (!j.done)
+		pthread_cond_wait(&j.wake, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	(void)pthread_cond_destroy(&j.wake);
+	return j.result;
+}
+
+int writer_start(struct catalog *c)
+{
+	struct writer *w = &c->w;
+	sigset_t all, old;
+	w->wal_next = CHECKPOINT_PAGES;
+	(void)sqlite3_wal_hook(w->db->s, on_wal, w);
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
+	int r = -pthread_create(&w->thread, NULL, writer_main, c);
+	w->started = r == 0;
+	if (r == 0) {
+		r = -pthread_create(&w->checkpointer, NULL, checkpointer_main, w);
+		w->checkpointer_started = r == 0;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+void writer_stop(struct catalog *c)
+{
+	struct writer *w = &c->w;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->work);
+	pthread_cond_signal(&w->wal);
+	pthread_mutex_unlock(&w->lock);
+	if (w->started)
+		(void)pthread_join(w->thread, NULL);
+	if (w->checkpointer_started)
+		(void)pthread_join(w->checkpointer, NULL);
+}
