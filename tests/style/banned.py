@@ -9,6 +9,7 @@ BANNED = ("sprintf vsprintf strcpy stpcpy strcat strncat strncpy strtok atoi ato
           "tmpnam mktemp sqlite3_mprintf sqlite3_get_table").split()
 CALL = re.compile(r"\b(%s)\s*\(" % "|".join(BANNED))
 SQL = re.compile(r"\bsqlite3_exec\s*\(\s*[^,]+,\s*([^,]*)")
+LITERAL = re.compile(r'(\s*"(?:\\.|[^"\\])*")+\s*$')
 
 
 def check_file(path, text):
@@ -16,14 +17,20 @@ def check_file(path, text):
         yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: {m.group(1)}() is banned"
     code = code_of(text, keep_strings=True)
     for m in SQL.finditer(code):
-        sql = m.group(1).strip()
-        constant = re.search(r"static const char \*?(const )?%s\b" % re.escape(sql.split("[")[0]), code)
-        if not sql.startswith('"') and not constant:
-            yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: sqlite3_exec() of {sql or 'something'}, not a constant"
+        if not all(constant(part, code) for part in m.group(1).split("?")[-1].split(":")):
+            yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: sqlite3_exec() of {m.group(1).strip()}, not a constant"
 
 
-PLANTED = ("x = atoi(s);", "strcpy (a, b);", "sqlite3_exec(db, text, 0, 0, 0);")
-HARMLESS = ('/* strcpy( */', 'puts("system(");', "my_system(a);", 'sqlite3_exec(db, "BEGIN", 0, 0, 0);')
+def constant(expression, code):
+    """A literal, or a name that the file declares as const char and so cannot have built there."""
+    name = expression.strip()
+    return LITERAL.match(expression) or \
+        name.isidentifier() and re.search(r"\bconst char (\*\s*)?(const )?%s\b" % name, code)
+
+
+PLANTED = ("x = atoi(s);", "strcpy (a, b);", "sqlite3_exec(db, text, 0, 0, 0);",
+           "char text[9]; sqlite3_exec(db, b ? text : \"x\", 0, 0, 0);", "sqlite3_exec(db, sql.data, 0, 0, 0);")
+HARMLESS = ('static const char a[] = "x"; sqlite3_exec(db, b ? a : "y", 0, 0, 0);', '/* strcpy( */', 'puts("system(");', "my_system(a);", 'sqlite3_exec(db, "BEGIN", 0, 0, 0);')
 
 
 def main():
