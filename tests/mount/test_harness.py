@@ -2,6 +2,7 @@
 import os
 
 import pictures
+import swift as swifts
 from peers import Ftp, Ssh
 from processes import run
 
@@ -17,6 +18,28 @@ def test_swift_verifies_and_the_proxy_counts(bucket):
     wrong = remote.replace("testing", "wrong")
     done = run(["rclone", "--config", "/dev/null", "--retries", "1", "lsf", wrong], check=False)
     assert "SignatureDoesNotMatch" in done.stderr
+
+
+def test_the_proxy_fails_as_told(bucket):
+    bucket.put("a.jpg", b"x" * 1000)
+    url = f"http://test%3Atester:{swifts.SECRET}@127.0.0.1:{bucket.server.port}/{bucket.name}/a.jpg"
+
+    def get(*more):
+        return run(["curl", "-sS", "-m", "2", "--aws-sigv4", f"aws:amz:{swifts.REGION}:s3", "-w", "%{http_code}",
+                    "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", *more, url], check=False)
+
+    assert get().stdout == "x" * 1000 + "200"
+    for do, code in (("hang", 28), ("close", 52), ("cut", 18)):
+        rule = bucket.proxy.add(do, times=1)
+        assert get().returncode == code and rule.hits == 1
+    bucket.proxy.add("corrupt", times=1)
+    assert get().stdout != "x" * 1000 + "200"
+    bucket.proxy.add(503, times=1, headers={"Retry-After": "7"})
+    assert "Retry-After: 7" in get("-i").stdout
+    rule = bucket.proxy.add("close", method="PUT", times=1, after=True)
+    assert get("-X", "PUT", "-d", "stored").returncode == 52 and rule.hits == 1
+    assert bucket.get("a.jpg") == b"stored"
+    assert get().stdout == "stored200"
 
 
 def test_pictures_are_distinct_and_decode(tmp_path):
