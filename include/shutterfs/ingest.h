@@ -48,14 +48,13 @@ int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags
 int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **ret) MUST_CHECK;
 int64_t ingest_snapshot(struct upload_file *f); /* the snapshot its entry was registered as; 0: none (any more) */
 int ingest_fd(struct upload_file *f); /* borrowed; -1 until ingest_fill for a registered entry that was opened for writing without O_TRUNC */
-/* Before the first write or truncate: -ENODATA when the snapshot's bytes must be had first (then call ingest_fill with a descriptor of them). */
-int ingest_writable(struct upload_file *f) MUST_CHECK;
-int ingest_fill(struct upload_file *f, int bytes_fd) MUST_CHECK; /* copies; the entry is unregistered from then on */
-void ingest_wrote(struct upload_file *f);                        /* after a write through ingest_fd */
+/* Writes all of it. -ENODATA: the snapshot's bytes must be had first (then ingest_fill with a descriptor of them, and again). */
+int ingest_write(struct upload_file *f, const void *data, size_t size, off_t off) MUST_CHECK;
+int ingest_fill(struct upload_file *f, int bytes_fd) MUST_CHECK; /* copies; the entry is unregistered from then on; done already: 0 */
 int ingest_flush(struct upload_file *f) MUST_CHECK;   /* every close(2): never fails for bad content */
 int ingest_fsync(struct upload_file *f) MUST_CHECK;   /* bytes and row survive power loss */
 void ingest_release(struct upload_file *f);           /* the last close */
-/* file NULL: by id. -ENODATA as ingest_writable. */
+/* file NULL: by id. -ENODATA as ingest_write. */
 int ingest_truncate(struct ingest *in, int64_t id, struct upload_file *f, uint64_t size) MUST_CHECK;
 int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row, unsigned mask /* UPLOAD_SET_MODE|OWNER|MTIME */) MUST_CHECK;
 int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t new_parent, const char *new_name, unsigned flags) MUST_CHECK;

@@ -144,23 +144,6 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 	(void)fuse_reply_err(req, in_upload(new_parent, &dir) ? EOPNOTSUPP : EROFS);
 }
 
-static int write_at(struct upload_file *file, const char *data, size_t size, off_t off)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = pwrite(ingest_fd(file), data + done, size - done, off + (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	ingest_wrote(file);
-	return 0;
-}
-
 /* A change that had to wait for the snapshot's bytes: a write, or a truncation to `size`. */
 struct pending_write {
 	struct handle *handle;
@@ -179,7 +162,7 @@ static void write_done(struct fs *fs, fuse_req_t req, void *data, int err, int f
 	if (fd >= 0)
 		(void)close(fd);
 	if (err == 0)
-		err = write_at(p->handle->file, p->data, p->size, p->off);
+		err = ingest_write(p->handle->file, p->data, p->size, p->off);
 	if (err < 0)
 		(void)fuse_reply_err(req, -err);
 	else
@@ -192,7 +175,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	struct fs *fs = fuse_req_userdata(req);
 	struct handle *h = handle_of(fi);
 	struct pending_write *p;
-	int r = h->kind == HANDLE_UPLOAD ? ingest_writable(h->file) : -EBADF;
+	int r = h->kind == HANDLE_UPLOAD ? ingest_write(h->file, data, size, off) : -EBADF;
 
 	if (r == -ENODATA) {
 		p = malloc(sizeof(*p) + size);
@@ -205,8 +188,6 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		fs_park_fetch(fs, req, ingest_snapshot(h->file), write_done, p);
 		return;
 	}
-	if (r == 0)
-		r = write_at(h->file, data, size, off);
 	if (r < 0)
 		(void)fuse_reply_err(req, -r);
 	else
