@@ -17,19 +17,19 @@
 
 /* ---- cleanup: CLEANUP(freep) char *s = ...; return TAKE(s); ---- */
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
-#define TAKE(p)                                                                                    \
-	({                                                                                         \
-		__typeof__(p) take_ = (p);                                                         \
-		(p) = (__typeof__(p))0;                                                            \
-		take_;                                                                             \
+#define TAKE(p)                            \
+	({                                 \
+		__typeof__(p) take_ = (p); \
+		(p) = (__typeof__(p))0;    \
+		take_;                     \
 	})
-void freep(void *p);              /* frees *(void **)p */
-void closep(int *fd);             /* closes *fd unless < 0; fds: use TAKE_FD to hand over */
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int take_ = (fd);                                                                  \
-		(fd) = -1;                                                                         \
-		take_;                                                                             \
+void freep(void *p);  /* frees *(void **)p */
+void closep(int *fd); /* closes *fd unless < 0; fds: use TAKE_FD to hand over */
+#define TAKE_FD(fd)               \
+	({                        \
+		int take_ = (fd); \
+		(fd) = -1;        \
+		take_;            \
 	})
 
 /* ---- buffers that are born with their limit; the first error sticks, so emitters check once ---- */
@@ -47,11 +47,16 @@ int buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 /* ---- files ---- */
 int write_all(int fd, const void *data, size_t len) MUST_CHECK;
 int pread_all(int fd, void *data, size_t len, off_t off) MUST_CHECK; /* -EIO when short */
-int copy_fd(int from, int to) MUST_CHECK;    /* whole file from offset 0, any file systems */
-int read_file(int dirfd, const char *path, size_t max, struct buf *ret) MUST_CHECK; /* appends; -EFBIG over max */
-int write_file_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode) MUST_CHECK;
+/* The whole file in place of what the file `to` had, on any file systems; neither offset matters. */
+int copy_fd(int from, int to) MUST_CHECK;
+/* Appends; -EFBIG over max, and nothing is appended. */
+int read_file(int dirfd, const char *path, size_t max, struct buf *ret) MUST_CHECK;
+/* Old or new, whole, also after power loss; the umask counts. */
+int write_file_atomic(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
+	MUST_CHECK;
 int make_dirs(const char *path, mode_t mode) MUST_CHECK; /* mkdir -p */
-int remove_tree(int dirfd, const char *name) MUST_CHECK; /* rm -rf below dirfd; never follows symlinks */
+/* rm -rf below dirfd: never follows symlinks; not there: 0; goes on after a failure, returns the first. */
+int remove_tree(int dirfd, const char *name) MUST_CHECK;
 
 /* ---- time ---- */
 int64_t now_us(void);
@@ -59,22 +64,26 @@ int64_t mono_us(void);
 struct civil { /* a wall-clock time and its offset from UTC */
 	int year, month, day, hour, min, sec, us, zone_min;
 };
-int zone_set(const char *name) MUST_CHECK; /* the mount's zone, once at start; NULL: the machine's; -EINVAL: unknown */
-void civil_from_us(int64_t us, struct civil *ret);           /* in the mount's zone */
-int64_t us_from_civil(const struct civil *c, bool use_zone); /* use_zone: by c->zone_min; else in the mount's zone */
-int32_t day_from_civil(int year, int month, int day);        /* days since 1970-01-01 */
+/* The mount's zone (Area/City): once at start, before threads. NULL: the machine's; -EINVAL: unknown. */
+int zone_set(const char *name) MUST_CHECK;
+void civil_from_us(int64_t us, struct civil *ret); /* in the mount's zone */
+/* use_zone: by c->zone_min; else in the mount's zone: of a repeated hour the first, and a skipped one
+ * goes on as the clocks went before it. */
+int64_t us_from_civil(const struct civil *c, bool use_zone);
+int32_t day_from_civil(int year, int month, int day); /* days since 1970-01-01 */
 void civil_from_day(int32_t day, int *year, int *month, int *mday);
 bool civil_valid(const struct civil *c); /* a date of the calendar, years 1970-9999, sec <= 59 */
 #define ISO_MAX 40
 void iso_format(int64_t us, int zone_min, char out[ISO_MAX]); /* 2020-12-31T15:45:55.123456+01:00 */
-int iso_parse(const char *s, int64_t *ret_us, int *ret_zone_min) MUST_CHECK; /* no zone given: the mount's */
+/* Date and time are needed; no zone given: the mount's. -EINVAL. */
+int iso_parse(const char *s, int64_t *ret_us, int *ret_zone_min) MUST_CHECK;
 
 /* ---- SHA-256 as a value (computed in codec) ---- */
 struct sha256 {
 	uint8_t b[32];
 };
 #define SHA256_HEX 65
-void hex_encode(const uint8_t *data, size_t len, char *out); /* 2*len + 1 bytes */
+void hex_encode(const uint8_t *data, size_t len, char *out);          /* 2*len + 1 bytes */
 int hex_decode(const char *hex, uint8_t *out, size_t len) MUST_CHECK; /* exactly 2*len digits */
 
 /* ---- secrets: a type of their own, so that no format function takes one by accident ---- */
@@ -86,13 +95,16 @@ void secret_done(struct secret *s); /* wipes */
 
 /* ---- one blocking call to the outside: its budget, and what it has to say ---- */
 struct call {
-	int64_t deadline_us;           /* mono_us; 0: the driver's own limits only */
-	_Atomic bool *cancel;          /* may be NULL; set by anybody: the call ends with -ECANCELED within 1 s */
-	int64_t retry_after_us;        /* out: the peer asked for this pause; 0: it did not */
-	char why[256];                 /* out, on failure: one sentence without secrets: what happened, what to do */
+	int64_t deadline_us; /* mono_us; 0: the driver's own limits only */
+	_Atomic bool
+		*cancel; /* or NULL; set by anybody: the call ends with -ECANCELED within 1 s */
+	int64_t retry_after_us; /* out: the peer asked for this pause; 0: it did not */
+	/* out, on failure: one sentence without secrets: what happened, what to do */
+	char why[256];
 };
 void call_why(struct call *c, const char *fmt, ...) PRINTF(2, 3);
-bool errno_is_transient(int err); /* err < 0: worth another try (timeouts, resets, busy), as the drivers map them */
+/* err < 0: worth another try (timeouts, resets, busy), as the drivers map them */
+bool errno_is_transient(int err);
 
 /* ---- log: one line per event; level 3 error, 4 warning, 6 info, 7 debug (journald's numbers) ---- */
 enum { LOG_L_ERR = 3, LOG_L_WARN = 4, LOG_L_INFO = 6, LOG_L_DEBUG = 7 };
@@ -106,6 +118,9 @@ void log_at(int level, const char *room, const char *fmt, ...) PRINTF(3, 4);
 /* ---- a bounded pool: threads appear on demand up to max and jobs beyond them wait in order ---- */
 struct pool;
 typedef void pool_fn(void *arg);
-int pool_new(const char *name, unsigned max_threads, unsigned max_queued, struct pool **ret) MUST_CHECK;
-int pool_run(struct pool *p, pool_fn *fn, void *arg) MUST_CHECK; /* -EAGAIN: queue full; -ESHUTDOWN; fn runs once, else */
-struct pool *pool_free(struct pool *p); /* no new jobs; runs what is queued, joins; NULL in, NULL out */
+int pool_new(const char *name, unsigned max_threads, unsigned max_queued, struct pool **ret)
+	MUST_CHECK;
+/* -EAGAIN: queue full; -ESHUTDOWN; else fn runs once, with all signals blocked. */
+int pool_run(struct pool *p, pool_fn *fn, void *arg) MUST_CHECK;
+/* No new jobs; runs what is queued, joins; never from a job of its own. NULL in, NULL out. */
+struct pool *pool_free(struct pool *p);

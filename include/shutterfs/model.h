@@ -5,12 +5,12 @@
 
 #include "shutterfs/base.h"
 
-#define CAMERA_MAX 64   /* bytes of a camera's name */
-#define IMG_ID_MAX 40   /* "20201231T15-45-55-123456" and a "-<n>" suffix */
+#define CAMERA_MAX 64 /* bytes of a camera's name */
+#define IMG_ID_MAX 40 /* "20201231T15-45-55-123456" and a "-<n>" suffix */
 #define STEM_MAX (IMG_ID_MAX + 1 + CAMERA_MAX)
-#define LABEL_MAX 128   /* bytes of a label's kind or value */
-#define KEY_MAX 1024    /* bytes of an object's key in a store */
-#define NAME_LIMIT 255  /* bytes of one file name */
+#define LABEL_MAX 128  /* bytes of a label's kind or value */
+#define KEY_MAX 1024   /* bytes of an object's key in a store */
+#define NAME_LIMIT 255 /* bytes of one file name */
 #define SIDECAR_BYTES (1024 * 1024)
 #define PICTURE_BYTES (256u * 1024 * 1024)
 
@@ -20,31 +20,43 @@ void camera_name_from(const char *title, char out[CAMERA_MAX + 1]);
 bool camera_name_ok(const char *name);
 /* Labels become directory names: '/', control bytes and bad UTF-8 become '-', no leading '.', no trailing '.' or ' '. */
 void label_name_from(const char *text, char out[LABEL_MAX + 1]);
-bool file_name_ok(const char *name); /* one safe UTF-8 path component: not "", ".", "..", no '/', no control bytes, <= 255 */
-bool upload_name_is_temporary(const char *name); /* rsync, editors, browsers, Samba, macOS...: kept, never registered */
+/* One safe UTF-8 path component: not "", ".", "..", no '/', no control bytes, at most 255. */
+bool file_name_ok(const char *name);
+/* What rsync, editors, browsers, Samba, macOS... leave while writing: kept, never registered. */
+bool upload_name_is_temporary(const char *name);
 enum upload_kind { UPLOAD_PICTURE, UPLOAD_SIDECAR, UPLOAD_OTHER };
-enum upload_kind upload_kind_of(const char *name); /* by extension, any case: .jpg .jpeg .jpe | .json | the rest */
+/* By extension, any case: .jpg .jpeg .jpe | .json | the rest */
+enum upload_kind upload_kind_of(const char *name);
 
 /* img_id = %Y%m%dT%H-%M-%S-%f in the mount's zone, "-<dup>" appended when dup > 0; returns its length. */
 size_t img_id_format(int64_t taken_us, unsigned dup, char out[IMG_ID_MAX + 1]);
-/* The day (since 1970) and local time written in an img_id; -EINVAL if it is not one. */
+/* The local time written in an img_id (zone_min 0: it does not say); -EINVAL if it is not one. */
 int img_id_parse(const char *s, size_t len, struct civil *ret, unsigned *ret_dup) MUST_CHECK;
 /* Splits "<img_id>_<camera>" (no extension); -EINVAL if it is not a stem. */
-int stem_parse(const char *stem, struct civil *ret, unsigned *ret_dup, char ret_camera[CAMERA_MAX + 1]) MUST_CHECK;
+int stem_parse(const char *stem, struct civil *ret, unsigned *ret_dup,
+	       char ret_camera[CAMERA_MAX + 1]) MUST_CHECK;
 /* A capture time written in a file's name or its directories (img_id, 20201231_154555, 2020-12-31 15.45.55,
- * MDAlarm_20201231-154555, 10/13-digit epochs, ...); has_time false: only a date was found. -ENOENT: nothing. */
+ * MDAlarm_20201231-154555, 10/13-digit epochs, ...); has_time false: only a date was found. -ENOENT: nothing.
+ * zone_min is set: us_from_civil(ret, true) is the instant, also in a repeated hour. */
 int time_from_path(const char *path, struct civil *ret, bool *ret_has_time) MUST_CHECK;
 
 /* ---- layout: where a store keeps a snapshot: {camera} {yyyy} {mm} {dd} {stem} {img_id} ---- */
-int layout_check(const char *layout, const char **ret_why) MUST_CHECK; /* needs {stem} or {img_id}+{camera}; ends in .jpg */
-int layout_key(const char *layout, const char *camera, const char *img_id, char out[KEY_MAX + 1]) MUST_CHECK;
+/* Needs {stem} or {img_id}+{camera}; ends in .jpg.  -EINVAL: *ret_why says what would be right. */
+int layout_check(const char *layout, const char **ret_why) MUST_CHECK;
+int layout_key(const char *layout, const char *camera, const char *img_id, char out[KEY_MAX + 1])
+	MUST_CHECK;
 struct layout_match {
-	char camera[NAME_LIMIT + 1];  /* as written in the key: not yet camera_name_from(); "" when the layout has none */
-	char stem[NAME_LIMIT + 1];    /* as written; need not be a stem of ours */
-	int year, month, day;         /* 0 when the layout has no date */
+	/* As written in the key: not yet camera_name_from(); "" when the layout has none. */
+	char camera[NAME_LIMIT + 1];
+	/* As written: need not be a stem of ours.  By {img_id}: the stem it makes with {camera} if it is an
+	 * img_id, else its text. */
+	char stem[NAME_LIMIT + 1];
+	int year, month, day; /* each 0 when the layout does not have it */
 };
-int layout_match(const char *layout, const char *key, struct layout_match *ret) MUST_CHECK; /* -ENOENT: does not fit */
-int sidecar_key(const char *key, char out[KEY_MAX + 1]) MUST_CHECK; /* x.jpg -> x.json */
+/* -ENOENT: does not fit */
+int layout_match(const char *layout, const char *key, struct layout_match *ret) MUST_CHECK;
+/* x.jpg -> x.json; -EINVAL: not a picture's */
+int sidecar_key(const char *key, char out[KEY_MAX + 1]) MUST_CHECK;
 
 /* ---- labels and sidecars ---- */
 struct label {
@@ -61,11 +73,12 @@ struct labels {
 };
 void label_done(struct label *l);
 void labels_done(struct labels *l);
-/* Takes ownership of nothing: copies. -E2BIG beyond 10,000. */
+/* Takes ownership of nothing: copies, and sets `looked`. -E2BIG beyond 10,000. */
 int labels_add(struct labels *l, const struct label *item) MUST_CHECK;
 
 enum time_source { TIME_SOURCE, TIME_EXIF, TIME_NAME, TIME_MTIME, TIME_ARRIVAL, TIME_SOURCES };
-extern const char *const time_source_name[TIME_SOURCES]; /* "source" "exif" "name" "mtime" "arrival" */
+/* "source" "exif" "name" "mtime" "arrival" */
+extern const char *const time_source_name[TIME_SOURCES];
 enum snap_state { STATE_LOCAL, STATE_QUEUED, STATE_SYNCED, STATE_REMOTE, SNAP_STATES };
 extern const char *const snap_state_name[SNAP_STATES]; /* "local" "queued" "synced" "remote" */
 

@@ -211,8 +211,7 @@ static void text_that_is_no_time_is_refused(void **state)
 		"20-12-31T15:45:55Z",
 		" 2020-12-31T15:45:55Z",
 		"-2020-12-31T15:45:55Z",
-		"\xc2\xb2"
-		"020-12-31T15:45:55Z",
+		"\302\262020-12-31T15:45:55Z",
 	};
 	int64_t us = 7;
 	int zone = 7;
