@@ -238,7 +238,10 @@ static void consider_locked(struct ingest *in, struct entry *e, bool final)
 	e->dirty = false;
 	entry_live(in, e, &row);
 	if (path_is_temporary(path.data)) {
-		if (row.due_us == 0)
+		if (row.due_us <
+		    now_us() +
+			    TEMPORARY_KEEP_US /
+				    2) /* also one that waited for something else under another name */
 			look_later(in, &row, UPLOAD_OPEN, TEMPORARY_KEEP_US);
 		return;
 	}

@@ -138,20 +138,17 @@ int ingest_run_due(struct ingest *in, int64_t now_us_, int64_t *ret_next_us)
 
 static void recover_entry(struct ingest *in, const struct upload_row *row)
 {
+	struct entry *e = row->is_dir ? NULL : entry_find(in, row->id);
 	char name[24];
 
-	if (row->is_dir)
-		return;
-	if (row->state == UPLOAD_REGISTERED) { /* committed, but not yet unlinked */
-		struct entry *e = entry_find(in, row->id);
-
+	if (e) { /* somebody of this life has it open */
+		entry_put(in, e, false);
+	} else if (!row->is_dir &&
+		   row->state == UPLOAD_REGISTERED) { /* committed, but not yet unlinked */
 		upload_file_name(row->id, name);
-		if (!e)
-			(void)unlinkat(in->dir, name, 0);
-		else
-			entry_put(in, e, false);
-	} else if (row->state == UPLOAD_OPEN && row->due_us == 0) {
-		look_later(in, row, UPLOAD_OPEN, QUIET_US);
+		(void)unlinkat(in->dir, name, 0);
+	} else if (!row->is_dir && row->state == UPLOAD_OPEN) {
+		consider_id(in, row->id, false);
 	}
 }
 
