@@ -10,12 +10,14 @@
 
 struct store;
 struct store_object {
-	const char *key;  /* borrowed: valid during the callback, or as long as the caller's string */
+	const char
+		*key; /* borrowed: valid during the callback, or as long as the caller's string */
 	const char *etag; /* "" when the driver has none; dir: "<size>-<mtime_ns>-<ino>" */
 	uint64_t size;
 	int64_t modified_us;
 };
-typedef int store_object_fn(void *user, const struct store_object *o); /* non-zero ends the listing with it */
+typedef int store_object_fn(void *user,
+			    const struct store_object *o); /* non-zero ends the listing with it */
 struct store_meta { /* travels with each object: x-amz-meta-*, or user.shutterfs.* xattrs */
 	char img_id[IMG_ID_MAX + 1], camera[CAMERA_MAX + 1];
 	struct sha256 sha;
@@ -34,15 +36,18 @@ struct store_driver {
 	int (*open)(const struct store_config *conf, struct buf *err, void **ret_self);
 	void (*close)(void *self);
 	/* Objects below `prefix` in byte order of their keys, strictly after `after` (NULL: from the start). */
-	int (*list)(void *self, struct call *c, const char *prefix, const char *after, store_object_fn *each, void *user);
+	int (*list)(void *self, struct call *c, const char *prefix, const char *after,
+		    store_object_fn *each, void *user);
 	/* The whole object into `sink`; at most `max` bytes. ret_head->etag/size as the answer said. */
-	int (*get)(void *self, struct call *c, const char *key, uint64_t max, store_sink *sink, void *user, struct store_head *ret_head);
+	int (*get)(void *self, struct call *c, const char *key, uint64_t max, store_sink *sink,
+		   void *user, struct store_head *ret_head);
 	/* The object as a local file, read in place; NULL: the driver has no such thing. */
 	int (*open_local)(void *self, const char *key, int *ret_fd, struct store_head *ret_head);
 	int (*head)(void *self, struct call *c, const char *key, struct store_head *ret);
 	/* Exactly `size` bytes of fd from offset 0; verified by the peer (SHA-256) and by us (ETag/MD5 or a re-read) before 0. */
-	int (*put)(void *self, struct call *c, const char *key, int fd, uint64_t size, const char *mime,
-		   const struct sha256 *sha, const uint8_t md5[16], const struct store_meta *meta, struct store_head *ret);
+	int (*put)(void *self, struct call *c, const char *key, int fd, uint64_t size,
+		   const char *mime, const struct sha256 *sha, const uint8_t md5[16],
+		   const struct store_meta *meta, struct store_head *ret);
 	int (*delete)(void *self, struct call *c, const char *key); /* gone already: 0 */
 };
 /* Rows of src/store/drivers.c: dir, s3, and for tests null and fault. */
@@ -52,10 +57,14 @@ int store_new(const struct store_config *conf, struct buf *err, struct store **r
 struct store *store_free(struct store *s);
 const struct store_config *store_config(const struct store *s);
 bool store_is_local(const struct store *s); /* has open_local */
-int store_list(struct store *s, struct call *c, const char *prefix, const char *after, store_object_fn *each, void *user) MUST_CHECK;
-int store_get(struct store *s, struct call *c, const char *key, uint64_t max, store_sink *sink, void *user, struct store_head *ret) MUST_CHECK;
-int store_open_local(struct store *s, const char *key, int *ret_fd, struct store_head *ret) MUST_CHECK;
+int store_list(struct store *s, struct call *c, const char *prefix, const char *after,
+	       store_object_fn *each, void *user) MUST_CHECK;
+int store_get(struct store *s, struct call *c, const char *key, uint64_t max, store_sink *sink,
+	      void *user, struct store_head *ret) MUST_CHECK;
+int store_open_local(struct store *s, const char *key, int *ret_fd, struct store_head *ret)
+	MUST_CHECK;
 int store_head(struct store *s, struct call *c, const char *key, struct store_head *ret) MUST_CHECK;
-int store_put(struct store *s, struct call *c, const char *key, int fd, uint64_t size, const char *mime, const struct sha256 *sha,
-	      const uint8_t md5[16], const struct store_meta *meta, struct store_head *ret) MUST_CHECK;
+int store_put(struct store *s, struct call *c, const char *key, int fd, uint64_t size,
+	      const char *mime, const struct sha256 *sha, const uint8_t md5[16],
+	      const struct store_meta *meta, struct store_head *ret) MUST_CHECK;
 int store_delete(struct store *s, struct call *c, const char *key) MUST_CHECK;
