@@ -35,6 +35,9 @@ int ingest_run_due(struct ingest *in, int64_t now_us, int64_t *ret_next_us) MUST
 typedef void due_fn(void *user, int64_t due_us);
 void ingest_on_due(struct ingest *in, due_fn *fn, void *user); /* something is due at due_us; called without locks */
 
+/* Something was accepted since the last call, and may not be on disk yet (the durability tick asks). */
+bool ingest_take_activity(struct ingest *in);
+
 /* ---- the tree; parent 0 is upload/ itself.  Rows come with live size and mtime ---- */
 struct upload_file;
 int ingest_entry(struct ingest *in, int64_t id, struct upload_row *ret) MUST_CHECK; /* also of unlinked entries that are open */

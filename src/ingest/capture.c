@@ -111,6 +111,7 @@ static int register_capture(struct capture *c, const struct buf *picture, int64_
 	reg.width = info.width;
 	reg.height = info.height;
 	reg.origin = origin.data;
+	in->active = true;
 	pthread_rwlock_rdlock(&in->adopting);
 	r = spool(in, picture, &reg.sha);
 	if (r == 0)

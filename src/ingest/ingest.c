@@ -66,6 +66,11 @@ void ingest_on_due(struct ingest *in, due_fn *fn, void *user)
 	pthread_mutex_unlock(&in->lock);
 }
 
+bool ingest_take_activity(struct ingest *in)
+{
+	return atomic_exchange(&in->active, false);
+}
+
 /* ---- what is due ---- */
 
 struct batch {

@@ -57,6 +57,7 @@ struct ingest {
 	size_t n_captures;
 	struct pool *pool;
 	_Atomic bool stopping;
+	_Atomic bool active; /* something was accepted since the last durability tick */
 };
 
 /* ---- table.c ---- */

@@ -75,6 +75,7 @@ static int make_row(struct ingest *in, int64_t parent, const char *name, bool is
 	if (strlen(name) > NAME_LIMIT)
 		return -ENAMETOOLONG;
 	memcpy(row.name, name, strlen(name) + 1);
+	in->active = true;
 	row.mtime_ns = row.ctime_ns = now_us() * 1000;
 	r = catalog_upload_create(in->cat, &row, &row.id);
 	if (r == 0)
@@ -281,6 +282,7 @@ int ingest_truncate(struct ingest *in, int64_t id, struct upload_file *f, uint64
 
 int ingest_flush(struct upload_file *f)
 {
+	f->in->active |= f->writer;
 	if (f->writer && f->entry->dirty)
 		consider(f->in, f->entry, false);
 	if (f->writer && f->in->conf->durability == DURABILITY_CLOSE)
@@ -344,6 +346,7 @@ int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row, unsi
 
 	if (r < 0)
 		return r;
+	in->active = true;
 	set.id = id;
 	if ((mask & UPLOAD_SET_MTIME) && !now.is_dir && now.state != UPLOAD_REGISTERED)
 		r = set_file_mtime(in, id, row->mtime_ns);
@@ -440,6 +443,7 @@ int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t n
 		return r;
 	if (strlen(new_name) > NAME_LIMIT)
 		return -ENAMETOOLONG;
+	in->active = true;
 	over = catalog_upload_find(in->cat, new_parent, new_name, &target) == 0;
 	r = catalog_upload_rename(in->cat, row.id, new_parent, new_name, flags, &replaced);
 	if (r < 0)
