@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <netinet/in.h>
 
 #include "shutterfs/net.h"
@@ -107,9 +108,23 @@ static bool answer(struct server *s, int fd, const struct server_request *req)
 	return false;
 }
 
+static int open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static int fds_before;
+
 static int setup(void **state)
 {
-	if (net_init())
+	fds_before = open_fds();
+	if (unsetenv("http_proxy") || unsetenv("all_proxy") || unsetenv("ALL_PROXY") || net_init())
 		return -1;
 	server_start(&server, answer);
 	return http_new(500000, 1000000, &http);
@@ -120,7 +135,8 @@ static int teardown(void **state)
 	http = http_free(http);
 	server_stop(&server);
 	net_done();
-	return 0;
+	/* after all these faults no socket is left behind */
+	return open_fds() == fds_before ? 0 : -1;
 }
 
 static int ask(const char *path, struct call *c, struct buf *body, struct http_answer *a)
