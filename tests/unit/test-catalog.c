@@ -1,0 +1,347 @@
+/* test-catalog.c - registering and looking: names, duplicates, every view, paging, cameras, hostile input, reopening. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "test-catalog.h"
+
+#define HOUR INT64_C(3600000000)
+#define DAY (24 * HOUR)
+
+static const struct view all = {.kind = VIEW_ALL};
+
+static struct view of_camera(struct catalog *c, const char *name)
+{
+	return (struct view){.kind = VIEW_CAMERA, .id = camera_id(c, name)};
+}
+
+struct seen {
+	size_t n;
+	int64_t id[64];
+	char stem[64][STEM_MAX + 1];
+};
+
+static int see(void *user, const struct snap *s)
+{
+	struct seen *seen = user;
+	assert_true(seen->n < 64);
+	seen->id[seen->n] = s->id;
+	memcpy(seen->stem[seen->n++], s->stem, sizeof(s->stem));
+	return 0;
+}
+
+static void test_registered_is_found(void **state)
+{
+	struct fixture *f = *state;
+	struct registration r = reg_of("front", T0, 1);
+	r.title = "Front Dvůr";
+	r.group = "home";
+	r.time_source = TIME_EXIF;
+	r.durable = true;
+	int64_t before = now_us(), id = registered(f->c, &r);
+	struct snap s;
+	assert_int_equal(catalog_snap(f->c, id, &s), 0);
+	assert_string_equal(s.stem, T0_IMG "_front");
+	assert_int_equal(s.day, T0_DAY);
+	assert_int_equal(s.taken_us, T0);
+	assert_int_equal(s.zone_min, 60);
+	assert_int_equal(s.time_source, TIME_EXIF);
+	assert_int_equal(s.size, 1001);
+	assert_int_equal(s.links, 2);
+	assert_int_equal(s.queued, 0);
+	assert_true(s.has_sha && memcmp(&s.sha, &r.sha, sizeof(s.sha)) == 0);
+	assert_true(s.registered_us >= before && s.registered_us <= now_us());
+	struct snap again;
+	assert_int_equal(catalog_find(f->c, all, T0_DAY, T0_IMG "_front", &again), 0);
+	assert_int_equal(again.id, id);
+	assert_int_equal(
+		catalog_find(f->c, of_camera(f->c, "front"), T0_DAY, T0_IMG "_front", &again), 0);
+	assert_int_equal(again.id, id);
+	assert_int_equal(catalog_find(f->c, all, T0_DAY + 1, T0_IMG "_front", &again), -ENOENT);
+	assert_int_equal(
+		catalog_find(f->c, (struct view){.kind = VIEW_STARRED}, T0_DAY, s.stem, &again),
+		-ENOENT);
+	assert_int_equal(catalog_snap(f->c, id + 1, &again), -ENOENT);
+	struct camera_row cam;
+	assert_int_equal(catalog_camera(f->c, s.camera, &cam), 0);
+	assert_string_equal(cam.title, "Front Dvůr");
+	assert_string_equal(cam.group, "home");
+	assert_sound(f->c);
+}
+
+static void test_same_bytes(void **state)
+{
+	struct fixture *f = *state;
+	struct registration r = reg_of("front", T0, 1);
+	int64_t first = registered(f->c, &r), id;
+	bool new;
+	r.dedupe = true;
+	r.taken_us = T0 + DAY;
+	assert_int_equal(catalog_register(f->c, &r, &id, &new), 0);
+	assert_false(new);
+	assert_int_equal(id, first);
+	r.camera = "back"; /* another camera: another snapshot */
+	assert_int_equal(catalog_register(f->c, &r, &id, &new), 0);
+	assert_true(new);
+	assert_int_not_equal(id, first);
+	r.camera = "front";
+	r.dedupe = false; /* a capture is always a snapshot */
+	assert_int_equal(catalog_register(f->c, &r, &id, &new), 0);
+	assert_true(new);
+	assert_int_not_equal(id, first);
+	assert_sound(f->c);
+}
+
+static void test_same_microsecond(void **state)
+{
+	struct fixture *f = *state;
+	char want[STEM_MAX + 1];
+	int64_t start = mono_us();
+	struct snap s;
+	for (int i = 0; i < 3000; i++) {
+		int64_t id = snap_at(f->c, "front", T0, (uint64_t)i);
+		if (i % 500 == 0 || i == 2999) {
+			assert_int_equal(catalog_snap(f->c, id, &s), 0);
+			(void)snprintf(want, sizeof(want), i ? T0_IMG "-%d_front" : T0_IMG "_front",
+				       i);
+			assert_string_equal(s.stem, want);
+			assert_int_equal(s.day, T0_DAY);
+		}
+	}
+	assert_true(mono_us() - start < 2000000 * (RUNNING_SANITIZED ? 4 : 1));
+	int64_t other = snap_at(f->c, "back", T0, 1); /* suffixes are a camera's own */
+	assert_int_equal(catalog_snap(f->c, other, &s), 0);
+	assert_string_equal(s.stem, T0_IMG "_back");
+	assert_sound(f->c);
+}
+
+/* 2020-10-25: Prague's clocks go from 03:00 CEST back to 02:00 CET. */
+static void test_hour_that_repeats(void **state)
+{
+	struct fixture *f = *state;
+	int64_t first = INT64_C(1603585800000000); /* 02:30 CEST */
+	int64_t a = snap_at(f->c, "front", first, 1),
+		late = snap_at(f->c, "front", first + HOUR / 4, 2);
+	int64_t b = snap_at(f->c, "front", first + HOUR, 3);
+	struct snap s;
+	assert_int_equal(catalog_snap(f->c, a, &s), 0);
+	assert_string_equal(s.stem, "20201025T02-30-00-000000_front");
+	assert_int_equal(catalog_snap(f->c, b, &s), 0);
+	assert_string_equal(s.stem, "20201025T02-30-00-000000-1_front");
+	assert_int_equal(s.taken_us, first + HOUR);
+	/* 02:45 sorts after, but what was taken last is the newest. */
+	assert_int_equal(catalog_newest(f->c, s.camera, &s), 0);
+	assert_int_equal(s.id, b);
+	assert_int_not_equal(s.id, late);
+}
+
+static void test_newest(void **state)
+{
+	struct fixture *f = *state;
+	int64_t newest = snap_at(f->c, "front", T0 + DAY, 1);
+	(void)snap_at(f->c, "front", T0, 2); /* an old one that arrives late */
+	(void)snap_at(f->c, "back", T0 + 2 * DAY, 3);
+	struct snap s;
+	assert_int_equal(catalog_newest(f->c, camera_id(f->c, "front"), &s), 0);
+	assert_int_equal(s.id, newest);
+	int64_t empty;
+	assert_int_equal(catalog_camera_ensure(f->c, "empty", NULL, NULL, &empty), 0);
+	assert_int_equal(catalog_newest(f->c, empty, &s), -ENOENT);
+	assert_int_equal(catalog_newest(f->c, 999, &s), -ENOENT);
+}
+
+static void test_days(void **state)
+{
+	struct fixture *f = *state;
+	int32_t day = 0;
+	assert_int_equal(catalog_next_day(f->c, all, INT32_MIN, &day), -ENOENT);
+	for (int i = 0; i < 3; i++)
+		(void)snap_at(f->c, i == 1 ? "back" : "front", T0 + 10 * i * DAY, (uint64_t)i);
+	assert_int_equal(catalog_next_day(f->c, all, INT32_MIN, &day), 0);
+	assert_int_equal(day, T0_DAY);
+	assert_int_equal(catalog_next_day(f->c, all, day, &day), 0);
+	assert_int_equal(day, T0_DAY + 10);
+	assert_int_equal(catalog_next_day(f->c, of_camera(f->c, "front"), T0_DAY, &day), 0);
+	assert_int_equal(day, T0_DAY + 20);
+	assert_int_equal(catalog_next_day(f->c, all, day, &day), -ENOENT);
+	assert_int_equal(day, T0_DAY + 20);
+	assert_int_equal(
+		catalog_next_day(f->c, (struct view){.kind = VIEW_STARRED}, INT32_MIN, &day),
+		-ENOENT);
+}
+
+static void test_list_pages(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 9; i >= 0; i--) /* registered newest first: ids run against names */
+		(void)snap_at(f->c, i % 2 ? "odd" : "even", T0 + i * 1000000, (uint64_t)i);
+	int64_t elsewhere = snap_at(f->c, "odd", T0 + 5 * DAY, 99);
+	struct seen seen = {0};
+	assert_int_equal(catalog_list(f->c, all, T0_DAY, 0, 4, see, &seen), 0);
+	assert_int_equal(seen.n, 4);
+	assert_int_equal(catalog_list(f->c, all, T0_DAY, seen.id[3], 100, see, &seen), 0);
+	assert_int_equal(seen.n, 10);
+	for (size_t i = 1; i < seen.n; i++)
+		assert_true(strcmp(seen.stem[i - 1], seen.stem[i]) < 0);
+	/* Resumed after one that is not in this view: by where its name would be. */
+	struct seen odd = {0};
+	assert_int_equal(
+		catalog_list(f->c, of_camera(f->c, "odd"), T0_DAY, seen.id[4], 100, see, &odd), 0);
+	assert_int_equal(odd.n, 3);
+	assert_string_equal(odd.stem[0], seen.stem[5]);
+	odd.n = 0;
+	assert_int_equal(catalog_list(f->c, all, T0_DAY, elsewhere, 100, see, &odd), 0);
+	assert_int_equal(odd.n, 0);
+	assert_int_equal(catalog_list(f->c, all, T0_DAY, 12345, 100, see, &odd), -ENOENT);
+}
+
+static int stop(void *user, const struct snap *s)
+{
+	return ++*(int *)user == 2 ? 7 : 0;
+}
+
+static int nested(void *user, const struct snap *s)
+{
+	struct fixture *f = user;
+	struct seen seen = {0};
+	assert_int_equal(catalog_list(f->c, all, s->day, s->id, 3, see, &seen), 0);
+	assert_int_equal(catalog_snap(f->c, s->id, &(struct snap){0}), 0);
+	return 0;
+}
+
+static void test_callbacks(void **state)
+{
+	struct fixture *f = *state;
+	int calls = 0;
+	for (int i = 0; i < 5; i++)
+		(void)snap_at(f->c, "front", T0 + i, (uint64_t)i);
+	assert_int_equal(catalog_list(f->c, all, T0_DAY, 0, 100, stop, &calls), 7);
+	assert_int_equal(calls, 2);
+	assert_int_equal(catalog_list(f->c, all, T0_DAY, 0, 100, nested, f), 0);
+	struct seen seen = {0};
+	assert_int_equal(catalog_each(f->c, 2, 2, see, &seen), 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(seen.id[0], 3);
+}
+
+static void test_cameras(void **state)
+{
+	struct fixture *f = *state;
+	int64_t b, a, again;
+	assert_int_equal(catalog_camera_ensure(f->c, "b", "B title", NULL, &b), 0);
+	assert_int_equal(catalog_camera_ensure(f->c, "a", NULL, NULL, &a), 0);
+	assert_int_equal(catalog_camera_ensure(f->c, "b", NULL, "yard", &again), 0);
+	assert_int_equal(again, b);
+	(void)snap_at(f->c, "b", T0, 1);
+	(void)snap_at(f->c, "b", T0 + DAY, 2);
+	assert_int_equal(catalog_camera_result(f->c, b, T0, NULL), 0);
+	assert_int_equal(catalog_camera_result(f->c, b, 0, "no\nanswer\xff"), 0);
+	assert_int_equal(catalog_camera_result(f->c, 77, 0, "x"), -ENOENT);
+	struct camera_row row;
+	assert_int_equal(catalog_camera_next(f->c, "", true, &row), 0);
+	assert_string_equal(row.name, "a");
+	assert_int_equal(row.snapshots, 0);
+	assert_int_equal(catalog_camera_next(f->c, "a", true, &row), 0);
+	assert_string_equal(row.name, "b");
+	assert_string_equal(row.title, "B title");
+	assert_string_equal(row.group, "yard");
+	assert_string_equal(row.error, "no answer?");
+	assert_int_equal(row.last_capture_us, T0);
+	assert_int_equal(row.snapshots, 2);
+	assert_int_equal(catalog_camera_next(f->c, "b", true, &row), -ENOENT);
+}
+
+static void refused(struct catalog *c, const struct registration *r, int want)
+{
+	int64_t id = 42;
+	bool new = true;
+	assert_int_equal(catalog_register(c, r, &id, &new), want);
+	assert_int_equal(id, 42);
+}
+
+static void test_bad_input(void **state)
+{
+	struct fixture *f = *state;
+	struct registration r;
+	static const char *const name[] = {"", "..", "a/b", "a b", "a\nb", "h\xc3\xa9", "a.b"};
+	for (size_t i = 0; i < ARRAY_LEN(name); i++) {
+		r = reg_of(name[i], T0, 1);
+		refused(f->c, &r, -EINVAL);
+	}
+	r = reg_of("front", -1, 1);
+	refused(f->c, &r, -EINVAL);
+	r = reg_of("front", INT64_MAX, 1);
+	refused(f->c, &r, -EINVAL);
+	r = reg_of("front", T0, 1);
+	r.title = "bad \xff utf-8";
+	refused(f->c, &r, -EINVAL);
+	r = reg_of("front", T0, 1);
+	r.zone_min = 5000;
+	refused(f->c, &r, -EINVAL);
+	r = reg_of("front", T0, 1);
+	r.time_source = TIME_SOURCES;
+	refused(f->c, &r, -EINVAL);
+	r = reg_of("front", T0, 1);
+	r.origin = "{\"a\":\"\xc0\xaf\"}";
+	refused(f->c, &r, -EINVAL);
+	r = reg_of("front", T0, 1);
+	r.upload = 4711; /* removed while its bytes were looked at */
+	refused(f->c, &r, -ENOENT);
+	/* Nothing of all that is left behind: not even the camera. */
+	struct camera_row row;
+	assert_int_equal(catalog_camera_next(f->c, "", true, &row), -ENOENT);
+	assert_int_equal(catalog_snap(f->c, 1, &(struct snap){0}), -ENOENT);
+	assert_sound(f->c);
+}
+
+static void test_content(void **state)
+{
+	struct fixture *f = *state;
+	int64_t id = snap_at(f->c, "front", T0, 1);
+	struct sha256 sha = sha_of(9);
+	assert_int_equal(catalog_set_content(f->c, id, &sha, 77, 4, 3), 0);
+	struct snap s;
+	assert_int_equal(catalog_snap(f->c, id, &s), 0);
+	assert_int_equal(s.size, 77);
+	assert_int_equal(s.width, 4);
+	assert_memory_equal(&s.sha, &sha, sizeof(sha));
+	assert_int_equal(catalog_set_content(f->c, 99, &sha, 77, 4, 3), -ENOENT);
+}
+
+static void test_reopen(void **state)
+{
+	struct fixture *f = *state;
+	int64_t a = snap_at(f->c, "front", T0, 1), b = snap_at(f->c, "back", T0, 2);
+	int64_t changed = catalog_changed_us(f->c);
+	fixture_reopen(f);
+	struct snap s;
+	assert_true(catalog_changed_us(f->c) >= changed);
+	assert_int_equal(catalog_snap(f->c, a, &s), 0);
+	assert_string_equal(s.stem, T0_IMG "_front");
+	assert_int_equal(catalog_snap(f->c, b, &s), 0);
+	assert_int_equal(snap_at(f->c, "front", T0 + 1, 3), b + 1);
+	/* Where people were is nobody else's business. */
+	char path[128];
+	struct stat st;
+	(void)snprintf(path, sizeof(path), "%s/catalog.db", f->dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+int main(void)
+{
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, fixture_open, fixture_close)
+	const struct CMUnitTest tests[] = {
+		CASE(test_registered_is_found), CASE(test_same_bytes), CASE(test_same_microsecond),
+		CASE(test_hour_that_repeats),   CASE(test_newest),     CASE(test_days),
+		CASE(test_list_pages),          CASE(test_callbacks),  CASE(test_cameras),
+		CASE(test_bad_input),           CASE(test_content),    CASE(test_reopen),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
