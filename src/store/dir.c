@@ -97,6 +97,14 @@ static int next_component(const char *key, char out[NAME_LIMIT + 1], const char 
 	return 0;
 }
 
+/* Some network file systems cannot sync a directory, and say so: there is nothing more to do on them. */
+static int sync_dir(int fd)
+{
+	if (fsync(fd) == 0 || errno == EINVAL || errno == EOPNOTSUPP)
+		return 0;
+	return -errno;
+}
+
 /* mkdir that is on disk when it returns; until then `unsynced` tells other puts that it may not be. */
 static int make_one(struct dir *d, int parent, const char *name)
 {
@@ -105,8 +113,8 @@ static int make_one(struct dir *d, int parent, const char *name)
 	atomic_fetch_add(&d->unsynced, 1);
 	if (mkdirat(parent, name, 0777) < 0)
 		r = errno == EEXIST ? 0 : -errno;
-	else if (fsync(parent) < 0)
-		r = -errno;
+	else
+		r = sync_dir(parent);
 	atomic_fetch_sub(&d->unsynced, 1);
 	return r;
 }
@@ -366,7 +374,7 @@ static int publish(struct dir *d, struct staged *s, const char *name)
 	if (!s->temp[0]) {
 		(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", s->fd);
 		if (linkat(AT_FDCWD, self, s->dir, name, AT_SYMLINK_FOLLOW) == 0)
-			return fsync(s->dir) < 0 ? -errno : 0;
+			return sync_dir(s->dir);
 		if (errno != EEXIST)
 			return -errno;
 		/* a link cannot replace: it gets a name for the moment until the rename */
@@ -379,7 +387,7 @@ static int publish(struct dir *d, struct staged *s, const char *name)
 	if (renameat(s->dir, s->temp, s->dir, name) < 0)
 		return -errno;
 	s->temp[0] = '\0';
-	return fsync(s->dir) < 0 ? -errno : 0;
+	return sync_dir(s->dir);
 }
 
 /* Best effort: many file systems have no user xattrs, and the sidecar beside the object says the same. */
@@ -446,8 +454,8 @@ static int sync_parents(struct dir *d, const char *key)
 		path.data[i] = '\0';
 		r = dir_parent(d, path.data, false, &fd, &name);
 		path.data[i] = '/';
-		if (r == 0 && fsync(fd) < 0)
-			r = -errno;
+		if (r == 0)
+			r = sync_dir(fd);
 	}
 	return r;
 }
@@ -515,8 +523,8 @@ static int dir_delete(void *self, struct call *c, const char *key)
 		r = dir_parent(d, full.data, false, &parent, &name);
 	if (r == 0 && unlinkat(parent, name, 0) < 0)
 		r = -errno;
-	else if (r == 0 && fsync(parent) < 0)
-		r = -errno;
+	else if (r == 0)
+		r = sync_dir(parent);
 	if (r == -EISDIR || (r == -ENOENT && !dir_is_gone(d)))
 		return 0;
 	return r < 0 ? explain(d, c, "deleting", key, r) : 0;

@@ -235,7 +235,6 @@ static int start(struct walk *w, int *ret_fd, unsigned *ret_depth)
 		return 0;
 	if (r < 0)
 		return r;
-	*ret_depth = 0;
 	for (size_t i = 0; i < len; i++)
 		*ret_depth += w->prefix[i] == '/';
 	r = buf_add(&w->path, w->prefix, len);
@@ -249,8 +248,8 @@ int dir_list(void *self, struct call *c, const char *prefix, const char *after,
 	CLEANUP(buf_done) struct buf from = BUF(4 * KEY_MAX);
 	CLEANUP(buf_done) struct buf whole = BUF(4 * KEY_MAX);
 	struct walk w = {.d = d, .c = c, .each = each, .user = user, .path = BUF(4 * KEY_MAX)};
-	unsigned depth;
-	int fd, r;
+	unsigned depth = 0;
+	int fd = -1, r;
 
 	buf_str(&whole, d->prefix);
 	r = buf_str(&whole, prefix);

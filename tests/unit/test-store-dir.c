@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,6 @@ static void assert_object(struct fixture *f, const char *key, const char *text)
 
 static void assert_no_droppings(struct fixture *f)
 {
-	CLEANUP(buf_done) struct buf cmd = BUF(256);
 	char line[256] = "";
 	int pipes[2];
 	pid_t pid;
@@ -141,6 +141,12 @@ static void round_trip(void **state)
 	assert_no_droppings(f);
 }
 
+static int see_etag(void *user, const struct store_object *o)
+{
+	assert_string_equal(o->etag, (const char *)user);
+	return 0;
+}
+
 static void etag_is_size_mtime_inode(void **state)
 {
 	struct fixture *f = *state;
@@ -155,6 +161,7 @@ static void etag_is_size_mtime_inode(void **state)
 		       (unsigned long long)st.st_ino);
 	assert_int_equal(store_head(f->store, &f->call, "a.jpg", &head), 0);
 	assert_string_equal(head.etag, want);
+	assert_int_equal(store_list(f->store, &f->call, "", NULL, see_etag, want), 0);
 }
 
 static void put_replaces(void **state)
@@ -490,6 +497,40 @@ static void list_of_many(void **state)
 	buf_done(&s.text);
 }
 
+/* ---- many at once ---- */
+
+static void *put_many(void *user)
+{
+	struct fixture f = *(struct fixture *)user;
+	char key[64];
+
+	f.call = (struct call){0};
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(key, sizeof(key), "p/%d/%d/same.jpg", i / 4, i % 4);
+		put_ok(&f, key, i % 2 ? "one" : "three");
+	}
+	return NULL;
+}
+
+/* The same keys in the same new directories from several threads: each object is whole. */
+static void puts_in_parallel(void **state)
+{
+	struct fixture *f = *state;
+	struct seen s = {.text = BUF(1 << 20)};
+	pthread_t thread[6];
+
+	for (size_t i = 0; i < ARRAY_LEN(thread); i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, put_many, f), 0);
+	for (size_t i = 0; i < ARRAY_LEN(thread); i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+	assert_int_equal(store_list(f->store, &f->call, "", NULL, see, &s), 0);
+	assert_int_equal(s.n, 40);
+	assert_object(f, "p/0/0/same.jpg", "three");
+	assert_object(f, "p/9/3/same.jpg", "one");
+	assert_no_droppings(f);
+	buf_done(&s.text);
+}
+
 /* ---- prefix and config ---- */
 
 static void prefix_is_part_of_every_key(void **state)
@@ -548,6 +589,7 @@ int main(void)
 		WITH_STORE(list_ends_when_told),
 		WITH_STORE(unreadable_directory),
 		WITH_STORE(list_of_many),
+		WITH_STORE(puts_in_parallel),
 		WITH_STORE(prefix_is_part_of_every_key),
 		cmocka_unit_test(bad_config),
 	};
