@@ -17,6 +17,7 @@ struct sync_parts { /* borrowed for the sync's life */
 	const struct config *conf;
 	struct catalog *catalog;
 	struct cache *cache;
+	struct fetch *fetch;
 	struct ingest *ingest;
 	const struct store_slot *store;
 	size_t n_stores;
@@ -24,7 +25,8 @@ struct sync_parts { /* borrowed for the sync's life */
 	size_t n_cameras;
 };
 int sync_new(const struct sync_parts *parts, struct sync **ret) MUST_CHECK;
-int sync_start(struct sync *s) MUST_CHECK;  /* threads begin; never blocks on a store */
+/* Threads begin, the first job being ingest_recover and cache_recount; never blocks on a store. */
+int sync_start(struct sync *s) MUST_CHECK;
 struct sync *sync_free(struct sync *s);     /* ends within 5 s: what is under way is cancelled and stays queued */
 void sync_kick(struct sync *s, int64_t due_us); /* something is due at due_us (0: now); from any thread */
 void sync_stale(struct sync *s, int64_t store); /* a fetch found this store changed: scan it soon (coalesced, at most once a minute) */
