@@ -2,7 +2,9 @@
  *
  * A driver never touches the catalog, the cache or FUSE.  Calls may block, honour the deadline in struct call and return 0 or
  * -errno (net.h's list) with call.why set: what happened, to which object, what to do.  Keys are relative to the store's prefix and
- * unchecked when they come from a listing.  Thread-safe: `threads` of the config bound nothing here, callers do. */
+ * unchecked when they come from a listing.  -ENOENT means that the object itself is missing and nothing less: a missing bucket, a
+ * stranger's 404 or a removed directory is -EACCES or -EIO.  A listing that returned an error was not a whole one.
+ * Thread-safe: `threads` of the config bound nothing here, callers do. */
 #pragma once
 
 #include "shutterfs/base.h"
