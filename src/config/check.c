@@ -1,0 +1,81 @@
+/* check.c - what one key alone cannot tell: required keys, keys that exclude each other, secrets that must be found. */
+#include "private.h"
+
+#include <string.h>
+
+static bool is_http(const char *url)
+{
+	return strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
+}
+
+static bool is(const char *driver, const char *name)
+{
+	return driver && strcmp(driver, name) == 0;
+}
+
+void check_main(struct load *l, struct draft *d)
+{
+	const struct config *c = &d->config;
+
+	if (c->state && c->cache && strcmp(c->state, c->cache) == 0)
+		load_error(
+			l, key_line(d, "cache"),
+			"state and cache are the same directory: a cache may be deleted, state not");
+}
+
+static void camera_password(struct load *l, struct draft *d)
+{
+	int given = !!d->camera.password.text + !!d->password_file + !!d->password_env;
+
+	if (given > 1)
+		load_error(
+			l, d->line,
+			"camera \"%s\" has more than one of password, password_file and password_env",
+			d->name);
+	else if (d->password_file)
+		secret_from_file(l, key_line(d, "password_file"), "password_file", d->password_file,
+				 &d->camera.password);
+	else if (d->password_env)
+		secret_from_env(l, key_line(d, "password_env"), "password_env", d->password_env,
+				&d->camera.password);
+}
+
+void check_camera(struct load *l, struct draft *d)
+{
+	struct camera_config *c = &d->camera;
+	bool real = is(c->driver, "http") || is(c->driver, "foscam");
+
+	if (!c->url && !key_line(d, "url"))
+		load_error(l, d->line, "camera \"%s\" has no url", d->name);
+	else if (real && c->url && !is_http(c->url))
+		load_error(l, key_line(d, "url"),
+			   "url of camera \"%s\" must begin with http:// or https://", d->name);
+	camera_password(l, d);
+}
+
+static void check_s3(struct load *l, struct draft *d)
+{
+	const struct store_config *s = &d->store;
+
+	if (!s->bucket)
+		load_error(l, d->line, "store \"%s\" has no bucket", d->name);
+	if (s->endpoint && !is_http(s->endpoint))
+		load_error(l, key_line(d, "endpoint"),
+			   "endpoint of store \"%s\" must begin with http:// or https://", d->name);
+	secret_s3_keys(l, d);
+}
+
+void check_store(struct load *l, struct draft *d)
+{
+	const struct store_config *s = &d->store;
+
+	if (!s->driver && !key_line(d, "driver"))
+		load_error(l, d->line, "store \"%s\" has no driver: dir or s3", d->name);
+	if (is(s->driver, "dir") && !s->path && !key_line(d, "path"))
+		load_error(l, d->line, "store \"%s\" has no path", d->name);
+	if (s->prefix && s->prefix[0] == '/')
+		load_error(l, key_line(d, "prefix"), "prefix of store \"%s\" must not begin with /",
+			   d->name);
+	if (is(s->driver, "s3"))
+		check_s3(l, d);
+}
