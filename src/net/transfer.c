@@ -91,13 +91,11 @@ static size_t on_header(char *data, size_t size, size_t n, void *user)
 static size_t on_error_body(struct transfer *t, const char *data, size_t len)
 {
 	struct http_answer *out = t->answer.out;
-	size_t room = sizeof(out->error_body) - 1 - t->error_len;
+	const size_t size = sizeof(out->error_body) - 1;
+	uint64_t at = out->length - len;
 
-	if (room > len)
-		room = len;
-	memcpy(out->error_body + t->error_len, data, room);
-	t->error_len += room;
-	out->error_body[t->error_len] = '\0';
+	if (at < size)
+		memcpy(out->error_body + at, data, len < size - at ? len : size - at);
 	t->enough = out->length > ERROR_BODY_READ;
 	return t->enough ? CURL_WRITEFUNC_ERROR : len;
 }

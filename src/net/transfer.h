@@ -37,9 +37,8 @@ struct transfer {
 	bool enough;      /* the rest of an error's body is not worth reading */
 	bool connected;   /* the request could be sent */
 	uint64_t sent;    /* position in the request's body */
-	size_t error_len;
-	int64_t mark_us; /* when enough bytes had moved last */
-	uint64_t moved;  /* bytes since then, both ways */
+	int64_t mark_us;  /* when enough bytes had moved last */
+	uint64_t moved;   /* bytes since then, both ways */
 	char detail[CURL_ERROR_SIZE];
 };
 

@@ -93,6 +93,10 @@ static bool answer(struct server *s, int fd, const struct server_request *req)
 		server_printf(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
 		usleep(50000);
 		reset(fd);
+	} else if (strcmp(path, "/early-403") == 0) {
+		server_text(fd, "403 No", "", "<Error>denied</Error>");
+		usleep(50000);
+		reset(fd);
 	} else if (strcmp(path, "/close") == 0) {
 		return false;
 	} else if (strcmp(path, "/junk") == 0) {
@@ -336,6 +340,21 @@ static void the_sinks_error_is_the_callers(void **state)
 	assert_int_equal(http_do(http, &c, &req, NULL, NULL, &a), -EFBIG);
 }
 
+static void a_refused_upload_says_so_although_the_peer_hangs_up(void **state)
+{
+	size_t len = 8 * 1024 * 1024;
+	CLEANUP(freep) char *body = calloc(1, len);
+	char url[64];
+	struct http_request req = {.method = "PUT", .url = url, .body = body, .body_len = len};
+	struct call c = {.deadline_us = mono_us() + 5000000};
+	struct http_answer a;
+
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/early-403", server.port);
+	assert_int_equal(http_do(http, &c, &req, NULL, NULL, &a), -EACCES);
+	assert_int_equal(a.status, 403);
+	assert_string_equal(a.error_body, "<Error>denied</Error>");
+}
+
 static void a_dead_kept_connection_is_replaced(void **state)
 {
 	struct http_answer a;
@@ -359,6 +378,7 @@ int main(void)
 		cmocka_unit_test(unknown_names_are_not_found),
 		cmocka_unit_test(plain_http_behind_https_is_a_protocol_error),
 		cmocka_unit_test(the_sinks_error_is_the_callers),
+		cmocka_unit_test(a_refused_upload_says_so_although_the_peer_hangs_up),
 		cmocka_unit_test(a_dead_kept_connection_is_replaced),
 	};
 
