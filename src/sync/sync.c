@@ -1,0 +1,322 @@
+/* The scheduler: one thread that knows what is due when, and hands it to pools. */
+#include "sync_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { HOUSE_THREADS = 8, STORE_QUEUE = 4096 };
+#define TICK_US INT64_C(1000000)
+#define STALE_US INT64_C(60000000)
+
+static int store_init(struct sync *s, struct store_state *st, const struct store_slot *slot)
+{
+	char name[16];
+
+	st->s = s;
+	st->slot = slot;
+	st->conf = store_config(slot->store);
+	st->next_scan_us = st->conf->scan_us ? 0 : INT64_MAX;
+	pthread_mutex_init(&st->lock, NULL);
+	s->any_local = s->any_local || store_is_local(slot->store);
+	(void)snprintf(name, sizeof(name), "send-%.10s", st->conf->name);
+	return pool_new(name, st->conf->threads, STORE_QUEUE, &st->pool);
+}
+
+/* A camera goes on with its rhythm after a restart instead of taking a picture at each. */
+static int schedules_init(struct sync *s, const struct sync_parts *parts)
+{
+	s->schedule = calloc(parts->n_cameras + 1, sizeof(*s->schedule));
+	if (!s->schedule)
+		return -ENOMEM;
+	for (size_t i = 0; i < parts->n_cameras; i++) {
+		struct schedule *sch = &s->schedule[s->n_schedules];
+		struct camera_row row;
+
+		*sch = (struct schedule){
+			.camera = parts->camera[i].id,
+			.interval_us = source_config(parts->camera[i].source)->interval_us};
+		if (sch->interval_us == 0)
+			continue;
+		if (catalog_camera(parts->catalog, sch->camera, &row) == 0 && row.last_capture_us)
+			sch->next_us = row.last_capture_us + sch->interval_us;
+		s->n_schedules++;
+	}
+	return 0;
+}
+
+int sync_new(const struct sync_parts *parts, struct sync **ret)
+{
+	struct sync *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->parts = *parts;
+	pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->wake, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	s->store = calloc(parts->n_stores + 1, sizeof(*s->store));
+	r = s->store ? schedules_init(s, parts) : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < parts->n_stores; i++) {
+		r = store_init(s, &s->store[i], &parts->store[i]);
+		s->n_stores = i + 1;
+	}
+	if (r == 0)
+		r = pool_new("house", HOUSE_THREADS + (unsigned)parts->n_stores, 64, &s->house);
+	if (r < 0) {
+		(void)sync_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void sync_kick(struct sync *s, int64_t due_us)
+{
+	pthread_mutex_lock(&s->lock);
+	if (due_us < s->kick_us) {
+		s->kick_us = due_us;
+		pthread_cond_signal(&s->wake);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void sync_stale(struct sync *s, int64_t store)
+{
+	for (size_t i = 0; i < s->n_stores; i++) {
+		struct store_state *st = &s->store[i];
+
+		if (st->slot->id != store)
+			continue;
+		pthread_mutex_lock(&st->lock);
+		if (now_us() - st->stale_us >= STALE_US) {
+			st->stale_us = now_us();
+			st->next_scan_us = 0;
+		}
+		pthread_mutex_unlock(&st->lock);
+		sync_kick(s, 0);
+	}
+}
+
+/* ---- jobs of the house ---- */
+
+static void recover_job(void *arg)
+{
+	struct sync *s = arg;
+	int r = ingest_recover(s->parts.ingest, &s->stopping);
+
+	if (r < 0)
+		log_err("cannot look at what the last run left: %s", strerror(-r));
+	cache_recount(s->parts.cache);
+	s->uploads_due_us = 0;
+	sync_kick(s, 0);
+}
+
+static void due_job(void *arg)
+{
+	struct sync *s = arg;
+	int64_t next = INT64_MAX;
+	int r = ingest_run_due(s->parts.ingest, now_us(), &next);
+
+	if (r < 0) {
+		log_err("cannot look at waiting uploads: %s", strerror(-r));
+		next = now_us() + TICK_US;
+	}
+	pthread_mutex_lock(&s->lock);
+	s->due_running = false;
+	/* Somebody may have said an earlier time meanwhile. */
+	if (next > s->uploads_due_us && s->uploads_due_us > now_us())
+		next = s->uploads_due_us;
+	s->uploads_due_us = next;
+	pthread_mutex_unlock(&s->lock);
+	sync_kick(s, next);
+}
+
+/* Bytes first, then the rows that speak of them. */
+static void tick_job(void *arg)
+{
+	struct sync *s = arg;
+	int r = cache_sync_spool(s->parts.cache);
+
+	if (r == 0)
+		r = catalog_sync(s->parts.catalog);
+	if (r < 0)
+		log_err("cannot write to the state directory's disk: %s; what is uploaded now would not survive a power cut",
+			strerror(-r));
+	pthread_mutex_lock(&s->lock);
+	s->tick_running = false;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- the scheduler ---- */
+
+static bool take_flag(struct sync *s, bool *flag)
+{
+	bool was;
+
+	pthread_mutex_lock(&s->lock);
+	was = *flag;
+	*flag = true;
+	pthread_mutex_unlock(&s->lock);
+	return !was;
+}
+
+static void run(struct sync *s, pool_fn *fn, void *arg, bool *flag)
+{
+	if (pool_run(s->house, fn, arg) == 0 || !flag)
+		return;
+	pthread_mutex_lock(&s->lock);
+	*flag = false;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t look_at_uploads(struct sync *s, int64_t now)
+{
+	if (ingest_take_activity(s->parts.ingest)) {
+		for (size_t i = 0; i < s->n_stores; i++) {
+			pthread_mutex_lock(&s->store[i].lock);
+			s->store[i].next_due_us = 0;
+			pthread_mutex_unlock(&s->store[i].lock);
+		}
+		if (take_flag(s, &s->tick_running))
+			run(s, tick_job, s, &s->tick_running);
+	}
+	if (s->uploads_due_us <= now && take_flag(s, &s->due_running))
+		run(s, due_job, s, &s->due_running);
+	return s->due_running ? INT64_MAX : s->uploads_due_us;
+}
+
+static int64_t look_at_store(struct store_state *st, int64_t now)
+{
+	int64_t due, scan;
+
+	pthread_mutex_lock(&st->lock);
+	due = st->next_due_us > st->pause_us ? st->next_due_us : st->pause_us;
+	scan = st->next_scan_us;
+	pthread_mutex_unlock(&st->lock);
+	if (due <= now)
+		pump(st);
+	if (scan <= now && scan_try_begin(st)) {
+		pthread_mutex_lock(&st->lock);
+		st->next_scan_us = INT64_MAX; /* its end says when again */
+		pthread_mutex_unlock(&st->lock);
+		if (pool_run(st->s->house, scan_job, st) < 0) {
+			pthread_mutex_lock(&st->lock);
+			st->scanning = false;
+			pthread_mutex_unlock(&st->lock);
+		}
+	}
+	return due > now ? due : INT64_MAX;
+}
+
+static void captured(void *user, int err, int64_t snapshot, const char *why)
+{
+	/* ingest has logged a failure and the catalog keeps it */
+}
+
+static int64_t look_at_cameras(struct sync *s, int64_t now)
+{
+	int64_t next = INT64_MAX;
+
+	for (size_t i = 0; i < s->n_schedules; i++) {
+		struct schedule *sch = &s->schedule[i];
+		uint64_t ticket;
+
+		if (sch->next_us <= now) {
+			(void)!ingest_capture(s->parts.ingest, sch->camera, captured, s, &ticket);
+			/* In step with the interval, without catching up on what a pause or a clock step left out. */
+			sch->next_us += sch->interval_us;
+			if (sch->next_us <= now || sch->next_us > now + sch->interval_us)
+				sch->next_us = now + sch->interval_us;
+		}
+		next = earlier(next, sch->next_us);
+	}
+	return next;
+}
+
+static void sleep_until(struct sync *s, int64_t wall_us)
+{
+	int64_t pause;
+
+	pthread_mutex_lock(&s->lock);
+	pause = earlier(wall_us, s->kick_us) - now_us();
+	if (pause > TICK_US)
+		pause = TICK_US;
+	if (pause > 0 && !s->stopping) {
+		int64_t until = mono_us() + pause;
+		struct timespec ts = {.tv_sec = until / 1000000,
+				      .tv_nsec = (until % 1000000) * 1000};
+
+		(void)pthread_cond_timedwait(&s->wake, &s->lock, &ts);
+	}
+	if (s->kick_us <= now_us()) {
+		s->uploads_due_us = earlier(s->uploads_due_us, s->kick_us);
+		s->kick_us = INT64_MAX;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void *scheduler_main(void *arg)
+{
+	struct sync *s = arg;
+
+	while (!s->stopping) {
+		int64_t now = now_us(), next = look_at_uploads(s, now);
+
+		next = earlier(next, look_at_cameras(s, now));
+		for (size_t i = 0; i < s->n_stores; i++)
+			next = earlier(next, look_at_store(&s->store[i], now));
+		sleep_until(s, next);
+	}
+	return NULL;
+}
+
+int sync_start(struct sync *s)
+{
+	int r;
+
+	s->kick_us = INT64_MAX;
+	s->uploads_due_us = INT64_MAX;
+	r = pool_run(s->house, recover_job, s);
+	if (r == 0)
+		r = -pthread_create(&s->thread, NULL, scheduler_main, s);
+	if (r == 0) {
+		s->started = true;
+		(void)pthread_setname_np(s->thread, "scheduler");
+	}
+	return r;
+}
+
+struct sync *sync_free(struct sync *s)
+{
+	if (!s)
+		return NULL;
+	s->stopping = true;
+	pthread_mutex_lock(&s->lock);
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+	if (s->started)
+		(void)pthread_join(s->thread, NULL);
+	s->house = pool_free(s->house);
+	for (size_t i = 0; i < s->n_stores; i++) {
+		s->store[i].pool = pool_free(s->store[i].pool);
+		pthread_mutex_destroy(&s->store[i].lock);
+	}
+	pthread_cond_destroy(&s->wake);
+	pthread_mutex_destroy(&s->lock);
+	free(s->store);
+	free(s->schedule);
+	free(s);
+	return NULL;
+}

@@ -1,0 +1,66 @@
+/* sync_private.h - what the files of the sync room share. */
+#pragma once
+
+#include <pthread.h>
+
+#include "shutterfs/sync.h"
+
+#define LOG_ROOM "sync"
+
+struct store_state { /* one per store */
+	struct sync *s;
+	const struct store_slot *slot;
+	const struct store_config *conf;
+	struct pool *pool;    /* requests of this store, so that it delays only itself */
+	pthread_mutex_t lock; /* guards all below; never held across a request or the catalog */
+	unsigned in_flight;   /* outbox items handed to the pool */
+	unsigned failures;    /* transient ones in a row: the store as a whole is down */
+	int64_t pause_us;     /* until then nothing is sent */
+	int64_t next_due_us;  /* when to look into the outbox again; INT64_MAX: nothing there */
+	bool scanning;
+	int64_t next_scan_us; /* INT64_MAX: only when asked */
+	int64_t stale_us;     /* last time a fetch complained */
+};
+
+struct schedule {                             /* one per camera with an interval */
+	int64_t camera, interval_us, next_us; /* scheduler thread only */
+};
+
+struct sync {
+	struct sync_parts parts;
+	struct store_state *store;
+	size_t n_stores;
+	struct schedule *schedule;
+	size_t n_schedules;
+	bool any_local;     /* a store is read in place: its pictures need no copy in the cache */
+	struct pool *house; /* due uploads, durability, recovery, scans */
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t wake;
+	int64_t kick_us; /* somebody wants attention then */
+	bool due_running, tick_running;
+	_Atomic bool stopping;
+	_Atomic int64_t uploads_due_us;
+};
+
+/* ---- drain.c ---- */
+/* Hands due outbox items to the store's pool, as many as it may have under way. Any thread. */
+void pump(struct store_state *st);
+void pump_resume(struct store_state *st); /* forgets pauses: somebody asked for it now */
+
+/* ---- scan.c ---- */
+int scan_store(struct store_state *st, struct call *c, progress_fn *fn, void *user,
+	       struct scan_counts *ret) MUST_CHECK;
+bool scan_try_begin(struct store_state *st);
+void scan_job(void *store_state); /* on schedule; begun already */
+/* One object of a listing as the store's layout, or failing that its name and LastModified, explains it. Strings point into `key`,
+ * `m` and `picture_key`; pure. */
+struct explained {
+	struct listed listed;
+	struct layout_match match;
+	char picture_key[KEY_MAX + 1];
+	char error[160];
+};
+void explain(const struct store_config *conf, const char *key, const char *etag, uint64_t size,
+	     int64_t modified_us, struct explained *ret);
