@@ -57,7 +57,8 @@ struct view {
 int catalog_snap(struct catalog *c, int64_t id, struct snap *ret) MUST_CHECK; /* -ENOENT: none, or gone */
 int catalog_find(struct catalog *c, struct view v, int32_t day, const char *stem, struct snap *ret) MUST_CHECK;
 int catalog_newest(struct catalog *c, int64_t camera, struct snap *ret) MUST_CHECK;
-/* Sorted by stem, strictly after snapshot `after` (0: from the start), at most `limit` rows, from one range scan. */
+/* Sorted by stem, strictly after snapshot `after` (0: from the start; any snapshot of that day, also one that is gone or not in the
+ * view; -ENOENT: there never was one), at most `limit` rows, from one range scan. */
 typedef int snap_fn(void *user, const struct snap *s);
 int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, unsigned limit, snap_fn *fn, void *user) MUST_CHECK;
 /* The first day after `after` (INT32_MIN: the first of all) that has a snapshot in the view; one index seek. -ENOENT: no more. */
@@ -83,6 +84,7 @@ int catalog_camera_find(struct catalog *c, const char *name, struct camera_row *
 int catalog_camera_next(struct catalog *c, const char *after, bool count, struct camera_row *ret) MUST_CHECK; /* by name; "" first */
 /* Creates or updates (NULL: keep); at most 32,000 cameras (-ENOSPC). */
 int catalog_camera_ensure(struct catalog *c, const char *name, const char *title, const char *group, int64_t *ret_id) MUST_CHECK;
+/* captured_us 0: nothing came, the time of the last capture stays; error NULL: none. */
 int catalog_camera_result(struct catalog *c, int64_t id, int64_t captured_us, const char *error) MUST_CHECK;
 
 /* Labels as directories: kinds and their values; only those with a visible snapshot. By name, "" first; -ENOENT: no more. */
@@ -121,14 +123,18 @@ struct registration {
 	size_t n_targets;
 	bool durable;
 };
-/* Snapshot, labels, outbox rows and the upload entry's state in one transaction. */
+/* Snapshot, labels, outbox rows and the upload entry's state in one transaction. *ret_new: it appeared in the views (new, or hidden
+ * until now); else it was there.  Then too a target that lacks it gets it: catalog_sha_needed tells whether to keep the bytes.
+ * -EINVAL: a name, time or text that cannot be; -ENOENT: the upload entry was removed meanwhile. */
 int catalog_register(struct catalog *c, const struct registration *r, int64_t *ret_id, bool *ret_new) MUST_CHECK;
 /* Takes a sidecar in for a registered snapshot: what it has replaces, what it lacks stays; sidecar objects are queued for `target`s. */
 int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s, const struct target *target, size_t n_targets) MUST_CHECK;
 /* After a whole, verified fetch of bytes whose hash was unknown. */
 int catalog_set_content(struct catalog *c, int64_t id, const struct sha256 *sha, uint64_t size, unsigned width, unsigned height) MUST_CHECK;
 
-/* ---- the upload tree: rows are the truth for names and attributes; unregistered bytes are <state>/upload/<id> ---- */
+/* ---- the upload tree: rows are the truth for names and attributes; unregistered bytes are <state>/upload/<id> ----
+ * Names are the bytes that came; 32 directories deep at most (-ENAMETOOLONG).  ctime moves by itself with mode, owner, times, size,
+ * name and xattrs, not with state, snapshot or due. */
 enum upload_state { UPLOAD_OPEN /* being written, or temporary name */, UPLOAD_WAITING /* due_us says when to look */, UPLOAD_REGISTERED, UPLOAD_REJECTED, UPLOAD_HELD /* sidecar without its picture yet */, UPLOAD_KEPT /* neither: kept as it is */ };
 struct upload_row {
 	int64_t id, parent; /* parent 0: upload/ itself */
@@ -153,7 +159,7 @@ int catalog_upload_each(struct catalog *c, int64_t after_id, unsigned limit, upl
 int catalog_upload_path(struct catalog *c, int64_t id, struct buf *out) MUST_CHECK; /* "front/2026/a.jpg" */
 int catalog_upload_create(struct catalog *c, const struct upload_row *row, int64_t *ret_id) MUST_CHECK; /* -EEXIST -ENOENT */
 enum { UPLOAD_SET_MODE = 1, UPLOAD_SET_OWNER = 2, UPLOAD_SET_MTIME = 4, UPLOAD_SET_SIZE = 8, UPLOAD_SET_STATE = 16, UPLOAD_SET_SNAPSHOT = 32, UPLOAD_SET_DUE = 64 };
-/* error: with UPLOAD_SET_STATE; NULL clears it. */
+/* error: with UPLOAD_SET_STATE; NULL clears it. CHANGE_UPLOAD for every state but OPEN and WAITING, which the writer brings about itself. */
 int catalog_upload_set(struct catalog *c, const struct upload_row *row, unsigned mask, const char *error, bool durable) MUST_CHECK;
 int catalog_upload_error(struct catalog *c, int64_t id, char out[256]) MUST_CHECK; /* "" when none */
 int catalog_upload_remove(struct catalog *c, int64_t id) MUST_CHECK; /* -ENOTEMPTY */
@@ -190,7 +196,9 @@ struct listed {
 };
 /* A scan is resumable: begin gives the key to go on after ("" from the start) and its generation. */
 int catalog_scan_begin(struct catalog *c, int64_t store, int64_t *ret_gen, char ret_after[KEY_MAX + 1]) MUST_CHECK;
-/* One page (<= 1,000), one transaction, the position with it. New, changed, known and bad items are told apart here. */
+/* One page (<= 1,000), one transaction, the position with it. New, changed, known and bad items are told apart here.  An object that
+ * differs is the snapshot's new content only if no other replica and nothing queued has the old one; else it is rejected.
+ * -ESTALE (also from the end): not the scan under way.  Counted as rejected: every bad item met, new or not. */
 struct scan_counts {
 	uint64_t listed, added, changed, rejected, gone, sidecars;
 };
@@ -202,7 +210,8 @@ int catalog_scan_failed(struct catalog *c, int64_t store, const char *error) MUS
 typedef int wanted_fn(void *user, const char *key, uint64_t size, int64_t snapshot);
 int catalog_wanted(struct catalog *c, int64_t store, const char *after, unsigned limit, wanted_fn *fn, void *user) MUST_CHECK;
 int catalog_wanted_done(struct catalog *c, int64_t store, const char *key, const struct sidecar *s, const char *error) MUST_CHECK;
-/* A replica turned out to be missing or other than recorded. */
+/* A replica turned out to be missing or other than recorded: no place any more, and in catalog_errors, until a scan restores or
+ * removes it. The snapshot stays in the views meanwhile. -ENOENT: it is none. */
 int catalog_replica_lost(struct catalog *c, int64_t snapshot, int64_t store) MUST_CHECK;
 
 /* ---- the outbox ---- */
@@ -215,15 +224,16 @@ struct outbox_item {
 	struct snap snap;
 };
 typedef int outbox_fn(void *user, const struct outbox_item *item);
-/* Due items of a store are marked as under way (committed before they are handed out; undone by catalog_open). Pictures before their sidecars. */
+/* Due items of a store, at most 1,000, are marked as under way (committed before they are handed out; undone by catalog_open).
+ * Pictures before their sidecars.  Negative from fn: that item and those after it are put back; positive: those after it. */
 int catalog_outbox_claim(struct catalog *c, int64_t store, int64_t now_us, unsigned max, outbox_fn *fn, void *user) MUST_CHECK;
-int catalog_outbox_next(struct catalog *c, int64_t store, int64_t *ret_due_us) MUST_CHECK; /* -ENOENT: empty */
+int catalog_outbox_next(struct catalog *c, int64_t store, int64_t *ret_due_us) MUST_CHECK; /* -ENOENT: nothing, or all under way */
 /* It is there: object row, replica, counters; a picture queues its sidecar object; *ret_settled: nothing queued holds these bytes any more. */
 int catalog_outbox_done(struct catalog *c, const struct outbox_item *item, const char *etag, uint64_t size, int64_t modified_us, bool *ret_settled) MUST_CHECK;
 int catalog_outbox_failed(struct catalog *c, const struct outbox_item *item, int64_t next_us, const char *error) MUST_CHECK;
 int catalog_outbox_list(struct catalog *c, int64_t after_id, unsigned limit, outbox_fn *fn, void *user) MUST_CHECK;
 int catalog_outbox_retry_now(struct catalog *c) MUST_CHECK; /* failed items are due at once (sync verb) */
-bool catalog_sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_queued); /* some snapshot has these bytes; some queued one */
+bool catalog_sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_queued); /* some snapshot has these bytes; some queued one; both true when it cannot be told */
 
 /* ---- for status, errors.json, fsck ---- */
 struct catalog_totals {

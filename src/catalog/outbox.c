@@ -12,7 +12,7 @@ enum { CLAIM_MAX = 1000 };
 /* Joined with snapshot s; SNAP_N is the first column of its own. */
 #define ITEM_COLUMNS \
 	SNAP_COLUMNS \
-		", o.id, o.store, o.rev, o.next_us, o.created_us, o.what, o.tries, o.key, o.error"
+	", o.id, o.store, o.rev, o.next_us, o.created_us, o.what, o.tries, o.key, o.error"
 
 static void item_from(const struct query *q, struct outbox_item *ret)
 {
@@ -284,10 +284,9 @@ static int sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_nee
 
 bool catalog_sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_queued)
 {
-	bool needed;
+	bool needed = true, queued = true; /* where nobody can tell, nobody may throw them away */
 
-	if (sha_needed(c, sha, &needed, ret_queued) == 0)
-		return needed;
-	*ret_queued = true; /* cannot tell: nobody may throw them away */
-	return true;
+	(void)sha_needed(c, sha, &needed, &queued);
+	*ret_queued = queued;
+	return needed;
 }

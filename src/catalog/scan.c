@@ -72,16 +72,14 @@ static int reject_differing(struct meeting *m, const struct snap *s)
 static int link_sidecars(struct meeting *m)
 {
 	char key[2][KEY_MAX + 1];
-	int r = sidecar_key(m->it->key, key[0]);
+	bool first = sidecar_key(m->it->key, key[0]) == 0;
 	int n = snprintf(key[1], sizeof(key[1]), "%s.json", m->it->key);
 
-	if (r == 0)
-		r = RUN(m->db,
-			"UPDATE object SET snapshot = ?4, outcome = 2, error = NULL"
-			" WHERE store = ?1 AND key IN (?2, ?3) AND sidecar = 1 AND snapshot IS NOT ?4",
-			I(m->page->store), T(key[0]), T((size_t)n < sizeof(key[1]) ? key[1] : NULL),
-			I(m->new.snapshot));
-	return r == -ENAMETOOLONG ? 0 : r;
+	return RUN(m->db,
+		   "UPDATE object SET snapshot = ?4, outcome = 2, error = NULL"
+		   " WHERE store = ?1 AND key IN (?2, ?3) AND sidecar = 1 AND snapshot IS NOT ?4",
+		   I(m->page->store), T(first ? key[0] : NULL),
+		   T((size_t)n < sizeof(key[1]) ? key[1] : NULL), I(m->new.snapshot));
 }
 
 /* The item is a replica of s from now on; s has its size, or takes it. */

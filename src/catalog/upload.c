@@ -226,7 +226,7 @@ static int create_tx(struct db *db, void *arg)
 {
 	struct create *a = arg;
 	const struct upload_row *row = a->row;
-	unsigned depth;
+	unsigned depth = 0;
 	int r = depth_of(db, row->parent, 0, &depth);
 
 	if (r < 0)
@@ -365,7 +365,7 @@ static int rename_tx(struct db *db, void *arg)
 	struct move *a = arg;
 	struct upload_row from;
 	int64_t height = 0;
-	unsigned depth;
+	unsigned depth = 0;
 	int r = get(db, a->id, &from);
 
 	if (r == 0)
