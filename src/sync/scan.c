@@ -207,6 +207,8 @@ static int scan_all(struct store_state *st, struct call *c, progress_fn *fn, voi
 
 	if (r == 0)
 		r = list_store(st, c, gen, after, fn, user, counts);
+	if (r == 0 && counts->listed == 0 && after[0] == '\0' && !asked)
+		r = check_not_empty(st, c);
 	while (r == 0 && left)
 		r = catalog_scan_end(cat, st->slot->id, gen, counts, &left);
 	return r < 0 ? r : read_sidecars(st, c, fn, user, counts);
@@ -224,12 +226,12 @@ bool scan_try_begin(struct store_state *st)
 	return mine;
 }
 
-static int scan_begun(struct store_state *st, struct call *c, progress_fn *fn, void *user,
-		      struct scan_counts *ret)
+static int scan_begun(struct store_state *st, struct call *c, bool asked, progress_fn *fn,
+		      void *user, struct scan_counts *ret)
 {
 	struct scan_counts counts = {0};
 	int64_t pause = st->conf->scan_us, next;
-	int r = scan_all(st, c, fn, user, &counts);
+	int r = scan_all(st, c, asked, fn, user, &counts);
 
 	if (r < 0 && pause > SCAN_RETRY_US) /* it goes on where it broke off */
 		pause = SCAN_RETRY_US;
@@ -254,7 +256,7 @@ void scan_job(void *arg)
 	struct store_state *st = arg;
 	struct call c = {.cancel = &st->s->stopping};
 	struct scan_counts counts;
-	int r = scan_begun(st, &c, NULL, NULL, &counts);
+	int r = scan_begun(st, &c, false, NULL, NULL, &counts);
 
 	if (r == 0 && (counts.added || counts.changed || counts.gone || counts.rejected))
 		log_info(
@@ -277,7 +279,7 @@ int scan_store(struct store_state *st, struct call *c, progress_fn *fn, void *us
 		if (r < 0)
 			return r;
 	}
-	return scan_begun(st, c, fn, user, ret);
+	return scan_begun(st, c, true, fn, user, ret);
 }
 
 static struct store_state *store_by_name(struct sync *s, const char *name)
