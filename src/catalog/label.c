@@ -6,7 +6,8 @@
 
 #include "db.h"
 
-#define TEXT_MAX 1024 /* bytes of a kind or value as given */
+#define TEXT_MAX \
+	SIDECAR_BYTES /* of a kind or value as given; its directory's name is cut by label_name_from */
 #define LABELS_LIMIT 10000
 
 /* ---- names: only those with a visible snapshot are there ---- */

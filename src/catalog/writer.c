@@ -12,7 +12,7 @@
 #include "stmt.h"
 
 #define GROUP_MAX 256
-#define CHECKPOINT_PAGES 1000
+#define CHECKPOINT_PAGES 4000
 #define WAL_PAGES_MAX \
 	8192 /* 32 MiB: from here on the writer itself stops to copy, so the WAL can start over */
 

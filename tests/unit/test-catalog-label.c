@@ -198,9 +198,9 @@ static void test_hostile_labels(void **state)
 {
 	struct fixture *f = *state;
 	int64_t id = snap_at(f->c, "front", T0, 1);
-	char *huge = malloc(5000);
-	memset(huge, 'a', 4999);
-	huge[4999] = 0;
+	char *huge = malloc(SIDECAR_BYTES + 2);
+	memset(huge, 'a', SIDECAR_BYTES + 1);
+	huge[SIDECAR_BYTES + 1] = 0;
 	struct label bad[] = {
 		{.kind = (char *)"", .value = (char *)"v", .score = NAN},
 		{.kind = (char *)"k", .value = (char *)"", .score = NAN},

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -243,6 +244,35 @@ static void test_disk_full(void **state)
 	free(text);
 }
 
+/* The commit itself fails: the WAL cannot grow.  All of the group fail, nothing is told, and the next group works. */
+static void test_commit_fails(void **state)
+{
+	struct fixture *f = *state;
+	struct fed fed = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct registration r = reg_of("front", T0, 1);
+	struct rlimit old, small = {.rlim_cur = 4096};
+	int64_t id;
+	bool new;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	(void)registered(f->c, &r);
+	catalog_on_change(f->c, on_change, &fed);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	int failed = catalog_register(f->c, &r, &id, &new), durable;
+	r.durable = true;
+	durable = catalog_register(f->c, &r, &id, &new);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(failed, -EIO);
+	assert_int_equal(durable, -EIO);
+	assert_int_equal(fed.added, 0);
+	assert_int_equal(catalog_snap(f->c, 2, &(struct snap){0}), -ENOENT);
+	assert_int_equal(registered(f->c, &r), 2);
+	assert_int_equal(fed.added, 1);
+	catalog_on_change(f->c, NULL, NULL);
+	assert_sound(f->c);
+}
+
 static void test_feed_says_what_happened(void **state)
 {
 	struct fixture *f = *state;
@@ -421,6 +451,7 @@ int main(void)
 		CASE(test_kill),
 		CASE(test_a_failed_write_leaves_nothing),
 		CASE(test_disk_full),
+		CASE(test_commit_fails),
 		CASE(test_feed_says_what_happened),
 		CASE(test_big_day_in_pages),
 		CASE(test_wal_stays_small),

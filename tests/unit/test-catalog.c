@@ -98,6 +98,84 @@ static void test_same_bytes(void **state)
 	assert_sound(f->c);
 }
 
+static struct snap queued_is(struct catalog *c, int64_t id, unsigned queued, unsigned replicas)
+{
+	struct snap s;
+	assert_int_equal(catalog_snap(c, id, &s), 0);
+	assert_int_equal(s.queued, queued);
+	assert_int_equal(s.replicas, replicas);
+	return s;
+}
+
+static int take_item(void *user, const struct outbox_item *item)
+{
+	*(struct outbox_item *)user = *item;
+	return 0;
+}
+
+/* One picture to each store, also to one that came later; the sidecar object follows it, and follows each change. */
+static void test_targets(void **state)
+{
+	struct fixture *f = *state;
+	struct target target[2] = {{.layout = "{camera}/{yyyy}/{mm}/{dd}/{stem}.jpg"},
+				   {.layout = "all/{stem}.jpg"}};
+	struct registration r = reg_of("front", T0, 1);
+	struct outbox_item item = {0};
+	bool settled = false, new;
+	assert_int_equal(catalog_store_id(f->c, "cloud", &target[0].store), 0);
+	assert_int_equal(catalog_store_id(f->c, "attic", &target[1].store), 0);
+	r.target = target;
+	r.n_targets = 1;
+	r.dedupe = true;
+	int64_t id = registered(f->c, &r), cloud = target[0].store;
+	(void)queued_is(f->c, id, 1, 0);
+	assert_int_equal(catalog_outbox_claim(f->c, cloud, now_us(), 10, take_item, &item), 0);
+	assert_int_equal(item.what, OUTBOX_PICTURE);
+	assert_string_equal(item.key, "front/2020/12/31/" T0_IMG "_front.jpg");
+	assert_int_equal(catalog_outbox_done(f->c, &item, "etag", r.size, now_us(), &settled), 0);
+	assert_true(settled);
+	(void)queued_is(f->c, id, 0, 1);
+	assert_int_equal(catalog_outbox_claim(f->c, cloud, now_us(), 10, take_item, &item), 0);
+	assert_int_equal(item.what, OUTBOX_SIDECAR);
+	assert_string_equal(item.key, "front/2020/12/31/" T0_IMG "_front.json");
+	assert_int_equal(catalog_outbox_done(f->c, &item, "etag2", 10, now_us(), &settled), 0);
+	struct sidecar star = {.starred = true, .has_starred = true};
+	assert_int_equal(catalog_merge_sidecar(f->c, id, &star, target, 2), 0);
+	item.what = OUTBOX_PICTURE;
+	assert_int_equal(catalog_outbox_claim(f->c, cloud, now_us(), 10, take_item, &item), 0);
+	assert_int_equal(item.what, OUTBOX_SIDECAR);
+	r.n_targets = 2; /* dropped again, and there is a second store now */
+	assert_int_equal(catalog_register(f->c, &r, &id, &new), 0);
+	assert_false(new);
+	assert_int_equal(queued_is(f->c, id, 1, 1).links, 3);
+	assert_int_equal(
+		catalog_outbox_claim(f->c, target[1].store, now_us(), 10, take_item, &item), 0);
+	assert_string_equal(item.key, "all/" T0_IMG "_front.jpg");
+	struct place place[16];
+	size_t n;
+	assert_int_equal(catalog_places(f->c, id, place, 16, &n), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(place[0].key, "front/2020/12/31/" T0_IMG "_front.jpg");
+	assert_string_equal(place[0].etag, "etag");
+	assert_sound(f->c);
+}
+
+static void test_upload_entry(void **state)
+{
+	struct fixture *f = *state;
+	struct upload_row row = {
+		.mode = 0644, .mtime_ns = 5, .name = "a.jpg", .state = UPLOAD_WAITING, .due_us = 1};
+	struct registration r = reg_of("front", T0, 1);
+	assert_int_equal(catalog_upload_create(f->c, &row, &r.upload), 0);
+	int64_t id = registered(f->c, &r);
+	assert_int_equal(catalog_upload(f->c, r.upload, &row), 0);
+	assert_int_equal(row.state, UPLOAD_REGISTERED);
+	assert_int_equal(row.snapshot, id);
+	assert_int_equal(row.size, r.size);
+	assert_int_equal(row.due_us, 0);
+	assert_int_equal(row.mtime_ns, 5);
+}
+
 static void test_same_microsecond(void **state)
 {
 	struct fixture *f = *state;
@@ -338,10 +416,20 @@ int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, fixture_open, fixture_close)
 	const struct CMUnitTest tests[] = {
-		CASE(test_registered_is_found), CASE(test_same_bytes), CASE(test_same_microsecond),
-		CASE(test_hour_that_repeats),   CASE(test_newest),     CASE(test_days),
-		CASE(test_list_pages),          CASE(test_callbacks),  CASE(test_cameras),
-		CASE(test_bad_input),           CASE(test_content),    CASE(test_reopen),
+		CASE(test_registered_is_found),
+		CASE(test_same_bytes),
+		CASE(test_targets),
+		CASE(test_upload_entry),
+		CASE(test_same_microsecond),
+		CASE(test_hour_that_repeats),
+		CASE(test_newest),
+		CASE(test_days),
+		CASE(test_list_pages),
+		CASE(test_callbacks),
+		CASE(test_cameras),
+		CASE(test_bad_input),
+		CASE(test_content),
+		CASE(test_reopen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
