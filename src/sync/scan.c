@@ -196,7 +196,22 @@ static int read_sidecars(struct store_state *st, struct call *c, progress_fn *fn
 
 /* ---- a whole scan ---- */
 
-static int scan_all(struct store_state *st, struct call *c, progress_fn *fn, void *user,
+/* An unmounted disk or a bucket recreated by mistake lists as empty: hide nobody's pictures for that unless somebody asked. */
+static int check_not_empty(struct store_state *st, struct call *c)
+{
+	struct store_row row;
+	int r = catalog_store(st->s->parts.catalog, st->slot->id, true, &row);
+
+	if (r < 0 || row.objects == 0)
+		return r;
+	call_why(
+		c,
+		"store \"%s\" lists no objects at all, but had %lld; is it mounted? `shutterfs scan %s` believes it",
+		st->conf->name, (long long)row.objects, st->conf->name);
+	return -ENODATA;
+}
+
+static int scan_all(struct store_state *st, struct call *c, bool asked, progress_fn *fn, void *user,
 		    struct scan_counts *counts)
 {
 	struct catalog *cat = st->s->parts.catalog;
