@@ -9,7 +9,12 @@
 #include "shutterfs/model.h"
 
 enum { CONFIG_CAMERAS_MAX = 1024, CONFIG_STORES_MAX = 16 };
-enum sidecars { SIDECARS_LIST, SIDECARS_GHOST, SIDECARS_OFF, SIDECARS_DEFAULT /* listed in cameras/, ghosts elsewhere */ };
+enum sidecars {
+	SIDECARS_LIST,
+	SIDECARS_GHOST,
+	SIDECARS_OFF,
+	SIDECARS_DEFAULT /* listed in cameras/, ghosts elsewhere */
+};
 enum durability { DURABILITY_LAZY /* within a second */, DURABILITY_CLOSE };
 
 struct camera_config {
@@ -17,18 +22,19 @@ struct camera_config {
 	char *title; /* as written in the file */
 	char *driver, *url, *user, *group;
 	struct secret password;
-	int64_t interval_us;     /* 0: on demand only */
+	int64_t interval_us; /* 0: on demand only */
 	int64_t min_interval_us; /* a younger snapshot is served instead of a new capture; default 1 s */
 	int64_t timeout_us;      /* one request; default 10 s */
 };
 
 struct store_config {
 	char *name, *driver, *path, *endpoint, *region, *bucket, *prefix, *layout, *profile;
-	struct secret access_key, secret_key, session_token; /* from files, environment or the profile */
-	int64_t scan_us;      /* 0: only when asked */
-	bool path_style;      /* s3: bucket in the path, not in the host name; default: decided from the endpoint */
+	/* From files, environment or the profile. */
+	struct secret access_key, secret_key, session_token;
+	int64_t scan_us; /* 0: only when asked */
+	bool path_style; /* s3: bucket in the path, not in the host name; default: decided from the endpoint */
 	bool has_path_style;
-	unsigned threads;     /* requests at a time, each for reading and for writing; default 16 */
+	unsigned threads; /* requests at a time, each for reading and for writing; default 16 */
 };
 
 struct config {
