@@ -56,11 +56,11 @@ static void inval_snap_names(struct notifier *n, struct node day_dir, const char
 	}
 }
 
-static void inval_named_dir(struct notifier *n, struct node parent, const char *fmt, int value)
+static void inval_number(struct notifier *n, struct node parent, int digits, int value)
 {
 	char name[16];
 
-	(void)snprintf(name, sizeof(name), fmt, value);
+	(void)snprintf(name, sizeof(name), "%0*d", digits, value);
 	inval_dir(n, parent);
 	inval_name(n, parent, name);
 }
@@ -86,10 +86,9 @@ static void tell_snapshot(struct notifier *n, const struct change *c)
 	inval_snap_names(n, (struct node){.kind = NODE_DAY, .day = c->day}, c->stem);
 	inval_day_name(n, camera, c->day);
 	inval_name(n, camera, "latest.jpg");
-	inval_named_dir(n, (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1}, "%02d",
-			d);
-	inval_named_dir(n, (struct node){.kind = NODE_YEAR, .id = y}, "%02d", m);
-	inval_named_dir(n, (struct node){.kind = NODE_DATES}, "%04d", y);
+	inval_number(n, (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1}, 2, d);
+	inval_number(n, (struct node){.kind = NODE_YEAR, .id = y}, 2, m);
+	inval_number(n, (struct node){.kind = NODE_DATES}, 4, y);
 	inval_inode(n, (struct node){.kind = NODE_SNAP, .id = c->snapshot}, false);
 }
 
