@@ -31,7 +31,8 @@ struct jpeg_info {
 	int64_t exif_taken_us; /* DateTimeOriginal + SubSecTimeOriginal + OffsetTimeOriginal; else in the mount's zone */
 	int exif_zone_min;
 };
-/* SOI, a header that libjpeg-turbo reads, at most 64 Mpx, EOI at the end (cameras' zero padding after it is allowed).
+/* SOI, a header that libjpeg-turbo reads, at most 64 Mpx, EOI at the end.  Behind it there may be up to 1 MiB of padding
+ * (00, ff), and what a picture says itself that it has: MPF pictures, a motion photo, Samsung's directory.
  * -EBADMSG with why: "is HTML, not a JPEG picture", "ends before its end (truncated)", ... */
 int jpeg_probe_fd(int fd, struct jpeg_info *ret, char why[WHY_MAX]) MUST_CHECK;
 int jpeg_probe(const void *data, size_t len, struct jpeg_info *ret, char why[WHY_MAX]) MUST_CHECK;

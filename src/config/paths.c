@@ -30,7 +30,12 @@ static const struct xdg {
 
 static int join(const char *a, const char *b, const char *c, char **ret)
 {
-	return asprintf(ret, "%s%s%s/%s", a, b[0] ? "/" : "", b, c) < 0 ? -ENOMEM : 0;
+	char *path = NULL;
+
+	if (asprintf(&path, "%s%s%s/%s", a, b[0] ? "/" : "", b, c) < 0)
+		return -ENOMEM;
+	*ret = path;
+	return 0;
 }
 
 int path_expand(const char *dir, const char *text, char **ret)
