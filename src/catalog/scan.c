@@ -233,6 +233,15 @@ static int meet_sidecar(struct meeting *m)
 	return object_put(m->db, &m->new);
 }
 
+/* ---- bad ones ---- */
+/* A known object whose key makes no sense any more (the layout was changed) is what it was, as long as it is the same. */
+static int meet_bad(struct meeting *m)
+{
+	if (m->old.snapshot == 0 || !same(m))
+		return reject(m, m->it->error);
+	return m->old.sidecar ? touch(m) : meet_picture(m);
+}
+
 /* ---- pages ---- */
 static int meet(struct db *db, struct page *p, const struct listed *it)
 {
@@ -260,7 +269,7 @@ static int meet(struct db *db, struct page *p, const struct listed *it)
 		return reject(&m, "its size is impossible");
 	}
 	if (it->error)
-		return reject(&m, it->error);
+		return meet_bad(&m);
 	return it->is_sidecar ? meet_sidecar(&m) : meet_picture(&m);
 }
 
