@@ -3,8 +3,9 @@
  * Order: spool, cache, local stores (read in place when size and etag are the recorded ones and the hash is known), then remote stores
  * in config order.  Whole objects only; checked (size as recorded, SHA-256, else the etag when it is a plain MD5, JPEG start and
  * end) before anybody gets a byte; a bad one is an error of that place and the next place is tried; then the round is repeated with
- * jittered pauses (Retry-After obeyed) until the deadline.  Learnt hashes go to the catalog.  Bounded: `threads` workers per store,
- * so a store that hangs delays only its own readers.  Thread-safe; one mutex over the flights, never held across I/O or callbacks.
+ * jittered pauses (Retry-After obeyed) until the deadline, which each reader has for itself; wrong bytes get three rounds.  Learnt
+ * hashes go to the catalog.  Bounded: `threads` workers per store, at most `fetch_threads`, so a store that hangs delays only its
+ * own readers.  Thread-safe; one mutex over the flights, never held across I/O or callbacks.
  * Errors for readers: -ESTALE (every store says it is gone or changed: told to the catalog, a scan is asked for), -EACCES (refused),
  * -ETIMEDOUT, -EIO (wrong bytes, server errors), -ENOSPC, -EHOSTUNREACH/-ECONNREFUSED become -EIO after the deadline. */
 #pragma once
@@ -20,27 +21,34 @@ struct store_slot { /* an open store and its id in the catalog; borrowed for the
 	struct store *store;
 	int64_t id;
 };
-int fetch_new(const struct config *conf, struct catalog *cat, struct cache *cache, const struct store_slot *slot, size_t n_slots,
-	      struct fetch **ret) MUST_CHECK;
-struct fetch *fetch_free(struct fetch *f); /* ends flights with -ECANCELED (their callbacks still run), joins */
+int fetch_new(const struct config *conf, struct catalog *cat, struct cache *cache,
+	      const struct store_slot *slot, size_t n_slots, struct fetch **ret) MUST_CHECK;
+/* Ends flights with -ECANCELED (their callbacks still run), joins. */
+struct fetch *fetch_free(struct fetch *f);
 
 /* Without the network: an open descriptor, or -ENODATA: it has to be fetched. */
 int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd) MUST_CHECK;
-bool fetch_is_local(struct fetch *f, const struct snap *s); /* what st_blocks and the state "synced" tell */
+/* What st_blocks and the state "synced" tell. */
+bool fetch_is_local(struct fetch *f, const struct snap *s);
 
 /* Called exactly once, from a worker, without locks: err 0 and a descriptor of its own, or -errno and one sentence. */
 typedef void fetch_fn(void *user, int err, int fd, const char *why);
 /* Joins or starts the flight of this snapshot; returns at once; -EAGAIN: too many waiting (65,536). fn may run before this returns. */
-int fetch_start(struct fetch *f, int64_t snapshot, fetch_fn *fn, void *user, uint64_t *ret_ticket) MUST_CHECK;
+int fetch_start(struct fetch *f, int64_t snapshot, fetch_fn *fn, void *user, uint64_t *ret_ticket)
+	MUST_CHECK;
 /* True: fn was not and will not be called. A flight whose last waiter left goes on (its bytes will be wanted) unless it has not begun. */
 bool fetch_cancel(struct fetch *f, uint64_t ticket);
 /* The same, blocking (verbs, sync). */
 int fetch_wait(struct fetch *f, int64_t snapshot, struct call *c, int *ret_fd) MUST_CHECK;
 
 struct fetch_totals {
-	uint64_t requests, bytes, hits, errors, in_flight; /* requests and bytes over the network or from a store; hits: served from local bytes */
+	uint64_t requests, bytes; /* over the network or from a store */
+	uint64_t hits;            /* served from local bytes */
+	uint64_t errors;          /* readers that got one */
+	uint64_t in_flight;
 };
 void fetch_totals(struct fetch *f, struct fetch_totals *ret);
 /* Told, from a worker, when a snapshot's bytes became local (st_blocks changed), and when a store should be scanned. */
-typedef void fetch_event_fn(void *user, int64_t snapshot, int64_t stale_store /* 0: became local */);
+typedef void fetch_event_fn(void *user, int64_t snapshot,
+			    int64_t stale_store /* 0: became local */);
 void fetch_on_event(struct fetch *f, fetch_event_fn *fn, void *user);
