@@ -1,4 +1,5 @@
-/* camera.c - rows of cameras: created by whoever names them first, listed by name, with what their last capture brought. */
+/* camera.c - rows of cameras: created by whoever names them first, listed by name, with what
+ * their last capture brought. */
 #include <errno.h>
 #include <string.h>
 
@@ -75,7 +76,8 @@ int camera_ensure(struct db *db, const char *name, const char *title, const char
 	if (title || group) /* most calls bring what is known, so they write nothing */
 		r = RUN(db,
 			"UPDATE camera SET title = coalesce(?2, title), grp = coalesce(?3, grp) "
-			"WHERE id = ?1 AND (title <> coalesce(?2, title) OR grp <> coalesce(?3, grp))",
+			"WHERE id = ?1 AND (title <> coalesce(?2, title) OR grp <> "
+			"coalesce(?3, grp))",
 			I(id), T(title), T(group));
 	if (r == 0)
 		*ret_id = id;
@@ -113,10 +115,10 @@ static int set_result(struct db *db, void *arg)
 	const struct result *a = arg;
 	char error[256];
 	text_clip(a->error, error);
-	int r = RUN(
-		db,
-		"UPDATE camera SET last_capture_us = max(last_capture_us, ?2), error = ?3, error_us = ?4 WHERE id = ?1",
-		I(a->id), I(a->captured_us), T(error), I(error[0] ? now_us() : 0));
+	int r = RUN(db,
+		    "UPDATE camera SET last_capture_us = max(last_capture_us, ?2), error = ?3, "
+		    "error_us = ?4 WHERE id = ?1",
+		    I(a->id), I(a->captured_us), T(error), I(error[0] ? now_us() : 0));
 	return r == 0 && db_changes(db) == 0 ? -ENOENT : r;
 }
 

@@ -1,4 +1,5 @@
-/* catalog.c - opening and closing: the file, its migration, the writer, a reader connection per thread, the feed's receiver. */
+/* catalog.c - opening and closing: the file, its migration, the writer, a reader connection per
+ * thread, the feed's receiver. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -67,14 +68,16 @@ int64_t catalog_changed_us(struct catalog *c)
 }
 
 /* ---- the file ---- */
-/* Before SQLite opens it, so that it is never readable for others: labels and times tell where people are. */
+/* Before SQLite opens it, so that it is never readable for others: labels and times tell where
+ * people are. */
 static int create_private(const char *path)
 {
 	CLEANUP(closep) int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 	return fd < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* The WAL for catalog_sync (SQLite keeps the same file while a connection is open), and the directory's entries. */
+/* The WAL for catalog_sync (SQLite keeps the same file while a connection is open), and the
+ * directory's entries. */
 static int open_wal(struct catalog *c, const char *state_dir)
 {
 	char path[4200];
@@ -103,7 +106,8 @@ static int open_writer(struct catalog *c)
 		return r;
 	/* What a process that is no more had under way is due again. */
 	r = RUN(c->w.db,
-		"UPDATE outbox SET claimed = 0 WHERE claimed > 0 AND store IN (SELECT id FROM store)");
+		"UPDATE outbox SET claimed = 0 WHERE claimed > 0 AND store IN (SELECT id FROM "
+		"store)");
 	if (r < 0)
 		return r;
 	return db_open(c, c->path, true, &c->w.checkpoint);
@@ -117,6 +121,7 @@ int catalog_open(const char *state_dir, struct catalog **ret)
 	c->wal_fd = -1;
 	c->w.last = &c->w.first;
 	pthread_mutex_init(&c->w.lock, NULL);
+	pthread_mutex_init(&c->w.copying, NULL);
 	pthread_cond_init(&c->w.work, NULL);
 	pthread_cond_init(&c->w.wal, NULL);
 	pthread_mutex_init(&c->feed_lock, NULL);
@@ -163,6 +168,7 @@ struct catalog *catalog_close(struct catalog *c)
 	(void)pthread_cond_destroy(&c->w.work);
 	(void)pthread_cond_destroy(&c->w.wal);
 	(void)pthread_mutex_destroy(&c->w.lock);
+	(void)pthread_mutex_destroy(&c->w.copying);
 	(void)pthread_mutex_destroy(&c->feed_lock);
 	(void)pthread_mutex_destroy(&c->readers_lock);
 	free(c->path);

@@ -1,7 +1,8 @@
-/* check.c - for fsck: does the file hold together, and do the counters and views that writes keep agree with the rows they count?
+/* check.c - for fsck: does the file hold together, and do the counters and views that writes
+ * keep agree with the rows they count?
  *
- * Both run in windows of ids, so that neither a reader's long transaction (the WAL could not start over) nor a long write stops
- * a mount that goes on working meanwhile. */
+ * Both run in windows of ids, so that neither a reader's long transaction (the WAL could not
+ * start over) nor a long write stops a mount that goes on working meanwhile. */
 #include <errno.h>
 
 #include "db.h"
@@ -16,21 +17,26 @@
 #define MISCOUNTED "(s.links <> " LINKS " OR s.queued <> " QUEUED " OR s.replicas <> " REPLICAS ")"
 _Static_assert(OUTBOX_PICTURE == 0, "QUEUED counts what = 0");
 
-/* Labels of visible snapshots that are in no view; entries of views without label or visible snapshot. */
-#define UNSEEN                                                                                           \
-	"SELECT DISTINCT l.name, s.day, s.stem, s.id FROM snapshot s JOIN label l ON l.snapshot = s.id " \
-	"WHERE s.id > ?1 AND s.id <= ?2 AND s.gone = 0 AND NOT EXISTS(SELECT 1 FROM label_view v WHERE " \
+/* Labels of visible snapshots that are in no view; entries of views without label or visible
+ * snapshot. */
+#define UNSEEN                                                                            \
+	"SELECT DISTINCT l.name, s.day, s.stem, s.id FROM snapshot s JOIN label l ON "    \
+	"l.snapshot = s.id WHERE s.id > ?1 AND s.id <= ?2 AND s.gone = 0 AND NOT EXISTS(" \
+	"SELECT 1 FROM label_view v WHERE "                                               \
 	"v.name = l.name AND v.day = s.day AND v.stem = s.stem AND v.snapshot = s.id)"
-#define STRAY                                                                                                           \
-	"NOT EXISTS(SELECT 1 FROM snapshot s JOIN label l ON l.snapshot = s.id WHERE s.id = v.snapshot AND s.gone = 0 " \
-	"AND s.day = v.day AND s.stem = v.stem AND l.name = v.name)"
+#define STRAY                                                                          \
+	"NOT EXISTS(SELECT 1 FROM snapshot s JOIN label l ON l.snapshot = s.id WHERE " \
+	"s.id = v.snapshot AND s.gone = 0 AND s.day = v.day AND "                      \
+	"s.stem = v.stem AND l.name = v.name)"
 
-#define TALLIED                                                                                          \
-	"SELECT camera, day, count(*) AS n FROM snapshot WHERE gone = 0 GROUP BY camera, day UNION ALL " \
+#define TALLIED                                                                                \
+	"SELECT camera, day, count(*) AS n FROM snapshot WHERE gone = 0 GROUP BY camera, day " \
+	"UNION ALL "                                                                           \
 	"SELECT 0, day, count(*) FROM snapshot WHERE gone = 0 GROUP BY day"
-#define NEWEST_WRONG                                                                                              \
-	"(CASE WHEN c.newest IS NULL THEN EXISTS(SELECT 1 FROM snapshot s WHERE s.camera = c.id AND s.gone = 0) " \
-	"ELSE NOT EXISTS(SELECT 1 FROM snapshot s WHERE s.id = c.newest AND s.camera = c.id AND s.gone = 0) END)"
+#define NEWEST_WRONG                                                                      \
+	"(CASE WHEN c.newest IS NULL THEN EXISTS(SELECT 1 FROM snapshot s WHERE "         \
+	"s.camera = c.id AND s.gone = 0) ELSE NOT EXISTS(SELECT 1 FROM snapshot s WHERE " \
+	"s.id = c.newest AND s.camera = c.id AND s.gone = 0) END)"
 
 /* Each row's first column as a line; q is a list of faults. */
 static int report(struct query *q, struct buf *out, const char *what)
@@ -47,12 +53,14 @@ static int report(struct query *q, struct buf *out, const char *what)
 static int report_file(struct db *db, struct buf *out)
 {
 	QUERY(integrity, db,
-	      "SELECT integrity_check FROM pragma_integrity_check(100) WHERE integrity_check <> 'ok'");
+	      "SELECT integrity_check FROM pragma_integrity_check(100) WHERE integrity_check "
+	      "<> 'ok'");
 	int r = report(&integrity, out, "database: ");
 	if (r < 0)
 		return r;
 	QUERY(foreign, db,
-	      "SELECT \"table\" || ' row ' || rowid || ' refers to a missing ' || parent FROM pragma_foreign_key_check");
+	      "SELECT \"table\" || ' row ' || rowid || ' refers to a missing ' || parent FROM "
+	      "pragma_foreign_key_check");
 	return report(&foreign, out, "reference: ");
 }
 
@@ -77,8 +85,8 @@ static int report_whole(struct db *db, struct buf *out)
 	QUERY(tally, db,
 	      "SELECT 'camera ' || camera || ' day ' || day FROM (SELECT * FROM (" TALLIED
 	      ") EXCEPT SELECT * FROM tally) UNION "
-	      "SELECT 'camera ' || camera || ' day ' || day FROM (SELECT * FROM tally EXCEPT SELECT * FROM (" TALLIED
-	      "))");
+	      "SELECT 'camera ' || camera || ' day ' || day FROM (SELECT * FROM tally EXCEPT "
+	      "SELECT * FROM (" TALLIED "))");
 	r = report(&tally, out, "days wrong: ");
 	if (r < 0)
 		return r;
@@ -126,10 +134,11 @@ static int repair_whole(struct db *db, void *arg)
 		r = RUN(db, "INSERT INTO tally(camera, day, n) " TALLIED);
 	if (r < 0)
 		return r;
-	return RUN(
-		db,
-		"UPDATE camera AS c SET newest = (SELECT id FROM snapshot s INDEXED BY snapshot_by_camera "
-		"WHERE s.camera = c.id AND s.gone = 0 ORDER BY s.day DESC, s.stem DESC LIMIT 1) WHERE " NEWEST_WRONG);
+	return RUN(db,
+		   "UPDATE camera AS c SET newest = (SELECT id FROM snapshot s INDEXED BY "
+		   "snapshot_by_camera "
+		   "WHERE s.camera = c.id AND s.gone = 0 ORDER BY s.day DESC, s.stem DESC LIMIT "
+		   "1) WHERE " NEWEST_WRONG);
 }
 
 int catalog_check_repair(struct catalog *c)

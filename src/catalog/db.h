@@ -1,15 +1,19 @@
-/* db.h - what the files of catalog share: statements, the writer, and the helpers that keep counters, views and the feed right.
+/* db.h - what the files of catalog share: statements, the writer, and the helpers that keep
+ * counters, views and the feed right.
  *
- * A write: put the arguments in a struct on the stack, `return db_write(c, fn, &args, durable)`; fn runs on the writer thread
- * inside a savepoint of its own, and what it changed is undone when it returns an error.  A read: `READ(db, c);` gives this thread's
- * connection, QUERY() a statement that ends with its scope.  Results go to the caller only after the last step succeeded. */
+ * A write: put the arguments in a struct on the stack, `return db_write(c, fn, &args, durable)`;
+ * fn runs on the writer thread inside a savepoint of its own, and what it changed is undone when
+ * it returns an error.  A read: `READ(db, c);` gives this thread's connection, QUERY() a
+ * statement that ends with its scope.  Results go to the caller only after the last step
+ * succeeded. */
 #pragma once
 
 #include "shutterfs/catalog.h"
 
 struct db; /* one connection and its prepared statements */
 
-/* ---- statements: SQL is always a literal, cached per connection by its address; values are always bound ---- */
+/* ---- statements: SQL is always a literal, cached per connection by its address; values are
+ * always bound ---- */
 struct arg {
 	enum { ARG_INT, ARG_TEXT, ARG_BLOB, ARG_REAL } type;
 	int64_t i; /* ARG_BLOB: length */
@@ -31,8 +35,9 @@ struct query {
 };
 struct query db_query(struct db *db, const char *sql, const struct arg *arg, size_t n);
 void query_done(struct query *q); /* resets: no read transaction stays open */
-/* QUERY(q, db, "SELECT a FROM t WHERE b = ?1", I(b)); what the arguments point to must live as long as q.  May be nested, also with
- * itself.  STMT() is the same as an expression, for a function that picks one of several. */
+/* QUERY(q, db, "SELECT a FROM t WHERE b = ?1", I(b)); what the arguments point to must live as
+ * long as q.  May be nested, also with itself.  STMT() is the same as an expression, for a
+ * function that picks one of several. */
 #define STMT(db, sql, ...) db_query((db), "" sql "", ARGS_(__VA_ARGS__))
 #define QUERY(name, db, sql, ...) CLEANUP(query_done) struct query name = STMT(db, sql, __VA_ARGS__)
 int query_next(struct query *q) MUST_CHECK; /* 1: a row, 0: no more, -errno */
@@ -63,22 +68,21 @@ struct db *db_reader(struct catalog *c, int *ret_error); /* this thread's; NULL 
 	if (!name)                                       \
 	return name##_error
 typedef int write_fn(struct db *db, void *arg);
-/* Waits until fn's group is committed and the feed was told; returns fn's error or the commit's.  Never from a write_fn or the feed. */
+/* Waits until fn's group is committed and the feed was told; returns fn's error or the commit's.
+ * Never from a write_fn or the feed. */
 int db_write(struct catalog *c, write_fn *fn, void *arg, bool durable) MUST_CHECK;
-int db_errno(
-	struct db *db,
-	int code); /* SQLite's code as -errno: FULL -ENOSPC, CONSTRAINT -EEXIST, CORRUPT -EUCLEAN, ... */
+/* SQLite's code as -errno: FULL -ENOSPC, CONSTRAINT -EEXIST, CORRUPT -EUCLEAN, ... */
+int db_errno(struct db *db, int code);
 
 /* ---- the feed, from a write_fn; what a failed write_fn emitted is dropped with its work ---- */
-int emit(struct db *db, enum change_what what, const struct snap *s, int64_t label)
-	MUST_CHECK; /* about a snapshot */
+int emit(struct db *db, enum change_what what, const struct snap *s, int64_t label) MUST_CHECK;
 int emit_camera(struct db *db, int64_t camera) MUST_CHECK;
 int emit_upload(struct db *db, int64_t upload) MUST_CHECK;
 
 /* ---- text that comes from outside ---- */
 bool text_ok(const char *s, size_t max); /* valid UTF-8 of at most max bytes; NULL is not */
-void text_clip(const char *s,
-	       char out[256]); /* an error message for keeping: valid, one line, cut; NULL: "" */
+/* An error message for keeping: valid, one line, cut; NULL: "". */
+void text_clip(const char *s, char out[256]);
 
 /* ---- snapshots (snapshot.c) ---- */
 #define SNAP_COLUMNS                                                                              \
@@ -86,15 +90,15 @@ void text_clip(const char *s,
 	"s.size, s.sha256, s.width, s.height, s.starred, s.links, s.queued, s.replicas"
 #define SNAP_N 16 /* the column after them; the table's alias must be s */
 void snap_from_row(const struct query *q, int first, struct snap *ret);
-int snapshot_get(struct db *db, int64_t id, struct snap *ret, bool *ret_gone)
-	MUST_CHECK; /* gone ones too; ret_gone may be NULL */
+/* Gone ones too; ret_gone may be NULL. */
+int snapshot_get(struct db *db, int64_t id, struct snap *ret, bool *ret_gone) MUST_CHECK;
 int snapshot_by_stem(struct db *db, int32_t day, const char *stem, struct snap *ret, bool *ret_gone)
-	MUST_CHECK; /* likewise */
+	MUST_CHECK;
 struct snapshot_new {
 	int64_t camera;
 	const char *camera_name;
-	const char *
-		stem; /* NULL: made of taken_us and camera_name, with the next free suffix; else it must be free (-EEXIST) */
+	/* NULL: made of taken_us and camera_name, with the next free suffix; else free (-EEXIST) */
+	const char *stem;
 	int64_t taken_us;
 	int zone_min;
 	enum time_source time_source;
@@ -104,12 +108,15 @@ struct snapshot_new {
 };
 /* Row, tally, camera's newest, CHANGE_ADDED. -EINVAL: no stem, a time out of range. */
 int snapshot_insert(struct db *db, const struct snapshot_new *n, struct snap *ret) MUST_CHECK;
-/* Out of all views (gone) and back, with tally, label_view, newest and feed; no-ops when it is so already. */
+/* Out of all views (gone) and back, with tally, label_view, newest and feed; no-ops when it is
+ * so already. */
 int snapshot_hide(struct db *db, int64_t id) MUST_CHECK;
 int snapshot_show(struct db *db, int64_t id) MUST_CHECK;
-/* Recounts queued (outbox rows of OUTBOX_PICTURE) and replicas (object rows: sidecar 0, outcome 0); CHANGE_ATTR when they changed. */
+/* Recounts queued (outbox rows of OUTBOX_PICTURE) and replicas (object rows: sidecar 0, outcome
+ * 0); CHANGE_ATTR when they changed. */
 int snapshot_recount(struct db *db, int64_t id) MUST_CHECK;
-/* New bytes (scan: the object changed: sha NULL, 0 x 0; fetch: now known); CHANGE_BYTES when size or a known sha differ, else CHANGE_ATTR. */
+/* New bytes (scan: the object changed: sha NULL, 0 x 0; fetch: now known); CHANGE_BYTES when
+ * size or a known sha differ, else CHANGE_ATTR. */
 int snapshot_set_bytes(struct db *db, int64_t id, const struct sha256 *sha, uint64_t size,
 		       unsigned width, unsigned height) MUST_CHECK;
 
@@ -120,18 +127,20 @@ int camera_ensure(struct db *db, const char *name, const char *title, const char
 /* ---- labels and sidecars (label.c) ---- */
 int labels_load(struct db *db, int64_t snapshot, struct labels *ret)
 	MUST_CHECK; /* appends, as they were given */
-/* What s has replaces (labels when looked, star when has_starred, documents, event, origin, extra, unknown when not NULL), what it
- * lacks stays; label_view, links and feed follow.  facts: it is our own sidecar object read back; when its img_id and size fit,
- * then sha, width, height, time and the camera's group are taken where they are unknown.  *ret_changed may be NULL. */
+/* What s has replaces (labels when looked, star when has_starred, documents, event, origin,
+ * extra, unknown when not NULL), what it lacks stays; label_view, links and feed follow.  facts:
+ * it is our own sidecar object read back; when its img_id and size fit, then sha, width, height,
+ * time and the camera's group are taken where they are unknown.  *ret_changed may be NULL. */
 int sidecar_merge(struct db *db, int64_t snapshot, const struct sidecar *s, bool facts,
 		  bool *ret_changed) MUST_CHECK;
-/* Queues the sidecar object beside the picture in each of the stores that has it (a queued picture queues its own when done). */
+/* Queues the sidecar object beside the picture in each of the stores that has it (a queued
+ * picture queues its own when done). */
 int sidecar_enqueue(struct db *db, int64_t snapshot, const struct target *target, size_t n)
 	MUST_CHECK;
 
 /* ---- outbox (outbox.c) ---- */
-/* One row per (snapshot, store, what): an existing one gets rev + 1 and is due at once, its error and tries cleared.
- * The caller runs snapshot_recount() after. */
+/* One row per (snapshot, store, what): an existing one gets rev + 1 and is due at once, its
+ * error and tries cleared. The caller runs snapshot_recount() after. */
 int outbox_enqueue(struct db *db, int64_t snapshot, int64_t store, enum outbox_what what,
 		   const char *key) MUST_CHECK;
 

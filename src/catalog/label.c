@@ -1,4 +1,5 @@
-/* label.c - label names as directories, and sidecars: taken in for a snapshot (labels, star, documents) and given back whole. */
+/* label.c - label names as directories, and sidecars: taken in for a snapshot (labels, star,
+ * documents) and given back whole. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -6,8 +7,8 @@
 
 #include "db.h"
 
-#define TEXT_MAX \
-	SIDECAR_BYTES /* of a kind or value as given; its directory's name is cut by label_name_from */
+/* Of a kind or value as given; its directory's name is cut by label_name_from. */
+#define TEXT_MAX SIDECAR_BYTES
 #define LABELS_LIMIT 10000
 
 /* ---- names: only those with a visible snapshot are there ---- */
@@ -46,8 +47,8 @@ int catalog_label_next(struct catalog *c, int64_t kind, const char *after, struc
 {
 	READ(db, c);
 	QUERY(q, db,
-	      "SELECT n.id, n.kind, n.name FROM label_name n WHERE n.kind = ?1 AND n.name > ?2 AND " NAME_VISIBLE
-	      " ORDER BY n.name LIMIT 1",
+	      "SELECT n.id, n.kind, n.name FROM label_name n WHERE n.kind = ?1 AND n.name > ?2 "
+	      "AND " NAME_VISIBLE " ORDER BY n.name LIMIT 1",
 	      I(kind), T(after));
 	return one_label(&q, ret);
 }
@@ -56,7 +57,8 @@ int catalog_label_find(struct catalog *c, int64_t kind, const char *name, struct
 {
 	READ(db, c);
 	QUERY(q, db,
-	      "SELECT n.id, n.kind, n.name FROM label_name n WHERE n.kind = ?1 AND n.name = ?2 AND " NAME_VISIBLE,
+	      "SELECT n.id, n.kind, n.name FROM label_name n WHERE n.kind = ?1 AND n.name = ?2 "
+	      "AND " NAME_VISIBLE,
 	      I(kind), T(name));
 	return one_label(&q, ret);
 }
@@ -67,10 +69,12 @@ int catalog_label(struct catalog *c, int64_t id, bool is_kind, struct label_row 
 	CLEANUP(query_done)
 	struct query q =
 		is_kind ? STMT(db,
-			       "SELECT k.id, 0, k.name FROM label_kind k WHERE k.id = ?1 AND " KIND_VISIBLE,
+			       "SELECT k.id, 0, k.name FROM label_kind k WHERE k.id = ?1 AND "
+			       "" KIND_VISIBLE,
 			       I(id))
 			: STMT(db,
-			       "SELECT n.id, n.kind, n.name FROM label_name n WHERE n.id = ?1 AND " NAME_VISIBLE,
+			       "SELECT n.id, n.kind, n.name FROM label_name n WHERE n.id = ?1 "
+			       "AND " NAME_VISIBLE,
 			       I(id));
 	return one_label(&q, ret);
 }
@@ -102,8 +106,10 @@ static int name_id(struct db *db, int64_t kind, const char *name, int64_t *ret)
 int labels_load(struct db *db, int64_t snapshot, struct labels *ret)
 {
 	QUERY(q, db,
-	      "SELECT coalesce(l.kind_text, k.name), coalesce(l.text, n.name), l.by, l.score, l.x, l.y, l.w, l.h FROM label l "
-	      "JOIN label_name n ON n.id = l.name JOIN label_kind k ON k.id = n.kind WHERE l.snapshot = ?1 ORDER BY l.id",
+	      "SELECT coalesce(l.kind_text, k.name), coalesce(l.text, n.name), l.by, l.score, "
+	      "l.x, l.y, l.w, l.h FROM label l "
+	      "JOIN label_name n ON n.id = l.name JOIN label_kind k ON k.id = n.kind WHERE "
+	      "l.snapshot = ?1 ORDER BY l.id",
 	      I(snapshot));
 	int r;
 	while ((r = query_next(&q)) > 0) {
@@ -200,7 +206,8 @@ static int names_load(struct db *db, int64_t snapshot, struct names *ret)
 static int view_name(struct db *db, const struct snap *s, int64_t name, bool add)
 {
 	int r = add ? RUN(db,
-			  "INSERT OR REPLACE INTO label_view(name, day, stem, snapshot) VALUES(?1, ?2, ?3, ?4)",
+			  "INSERT OR REPLACE INTO label_view(name, day, stem, snapshot) "
+			  "VALUES(?1, ?2, ?3, ?4)",
 			  I(name), I(s->day), T(s->stem), I(s->id))
 		    : RUN(db, "DELETE FROM label_view WHERE name = ?1 AND day = ?2 AND stem = ?3",
 			  I(name), I(s->day), T(s->stem));
@@ -298,11 +305,14 @@ static int merge_texts(struct merge *m, const struct sidecar *s)
 		return 0;
 	int r = RUN(
 		m->db,
-		"INSERT INTO snapshot_text AS t(snapshot, documents, event, origin, extra, unknown) "
+		"INSERT INTO snapshot_text AS t(snapshot, documents, event, origin, extra, "
+		"unknown) "
 		"VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET "
-		"documents = coalesce(?2, t.documents), event = coalesce(?3, t.event), origin = coalesce(?4, t.origin), "
+		"documents = coalesce(?2, t.documents), event = coalesce(?3, t.event), origin "
+		"= coalesce(?4, t.origin), "
 		"extra = coalesce(?5, t.extra), unknown = coalesce(?6, t.unknown) WHERE "
-		"t.documents IS NOT coalesce(?2, t.documents) OR t.event IS NOT coalesce(?3, t.event) OR "
+		"t.documents IS NOT coalesce(?2, t.documents) OR t.event IS NOT coalesce(?3, "
+		"t.event) OR "
 		"t.origin IS NOT coalesce(?4, t.origin) OR t.extra IS NOT coalesce(?5, t.extra) OR "
 		"t.unknown IS NOT coalesce(?6, t.unknown)",
 		I(m->snap.id), T(text[0]), T(text[1]), T(text[2]), T(text[3]), T(text[4]));
@@ -310,7 +320,8 @@ static int merge_texts(struct merge *m, const struct sidecar *s)
 	return r;
 }
 
-/* Our own sidecar object, found in a store, knows what the listing did not tell.  Its hash counts only while the size fits. */
+/* Our own sidecar object, found in a store, knows what the listing did not tell.  Its hash
+ * counts only while the size fits. */
 static int merge_facts(struct merge *m, const struct sidecar *s)
 {
 	size_t len = s->img_id ? strlen(s->img_id) : 0;
@@ -327,7 +338,8 @@ static int merge_facts(struct merge *m, const struct sidecar *s)
 	if (sha || dims || taken) {
 		m->changed = true;
 		r = RUN(m->db,
-			"UPDATE snapshot SET sha256 = ?2, width = ?3, height = ?4, taken_us = ?5, zone_min = ?6, time_source = ?7 "
+			"UPDATE snapshot SET sha256 = ?2, width = ?3, height = ?4, taken_us = "
+			"?5, zone_min = ?6, time_source = ?7 "
 			"WHERE id = ?1",
 			I(m->snap.id), SHA(sha || m->snap.has_sha, sha ? s->sha : m->snap.sha),
 			I(dims ? s->width : m->snap.width), I(dims ? s->height : m->snap.height),
@@ -365,17 +377,18 @@ int sidecar_enqueue(struct db *db, int64_t snapshot, const struct target *target
 {
 	for (size_t i = 0; i < n; i++) {
 		QUERY(q, db,
-		      "SELECT key FROM object WHERE snapshot = ?1 AND store = ?2 AND sidecar = 0 AND outcome = 0 AND NOT EXISTS("
-		      "SELECT 1 FROM outbox WHERE snapshot = ?1 AND store = ?2 AND what = ?3) LIMIT 1",
+		      "SELECT key FROM object WHERE snapshot = ?1 AND store = ?2 AND "
+		      "sidecar = 0 AND outcome = 0 AND NOT EXISTS(SELECT 1 FROM outbox WHERE "
+		      "snapshot = ?1 AND store = ?2 AND what = ?3) LIMIT 1",
 		      I(snapshot), I(target[i].store), I(OUTBOX_PICTURE));
 		char key[KEY_MAX + 1];
 		int r = query_next(&q);
-		if (r > 0)
-			r = sidecar_key(col_text(&q, 0), key) < 0
-				    ? 0
-				    : /* a key that leaves no room for one: this picture has none there */
-				    outbox_enqueue(db, snapshot, target[i].store, OUTBOX_SIDECAR,
-						   key);
+		if (r < 0)
+			return r;
+		/* A key that leaves no room for one: this picture has no sidecar there. */
+		if (r == 0 || sidecar_key(col_text(&q, 0), key) < 0)
+			continue;
+		r = outbox_enqueue(db, snapshot, target[i].store, OUTBOX_SIDECAR, key);
 		if (r < 0)
 			return r;
 	}

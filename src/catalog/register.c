@@ -1,4 +1,5 @@
-/* register.c - a picture becomes a snapshot: row, labels, outbox rows and the upload entry that brought it, in one transaction. */
+/* register.c - a picture becomes a snapshot: row, labels, outbox rows and the upload entry that
+ * brought it, in one transaction. */
 #include <errno.h>
 #include <string.h>
 
@@ -15,11 +16,11 @@ static int find_same(struct db *db, const struct registration *reg, int64_t came
 		     struct snap *ret, bool *ret_gone)
 {
 	int64_t id;
-	int r = ONE(
-		db, &id,
-		"SELECT id FROM snapshot INDEXED BY snapshot_by_sha WHERE sha256 = ?1 AND camera = ?2 "
-		"ORDER BY gone, id LIMIT 1",
-		SHA(true, reg->sha), I(camera));
+	int r = ONE(db, &id,
+		    "SELECT id FROM snapshot INDEXED BY snapshot_by_sha WHERE sha256 = ?1 AND "
+		    "camera = ?2 "
+		    "ORDER BY gone, id LIMIT 1",
+		    SHA(true, reg->sha), I(camera));
 	return r < 0 ? r : snapshot_get(db, id, ret, ret_gone);
 }
 
@@ -66,7 +67,8 @@ static int take_sidecar(struct db *db, const struct args *a, const struct snap *
 	return r < 0 || !changed ? r : sidecar_enqueue(db, s->id, reg->target, reg->n_targets);
 }
 
-/* To every target that neither has it nor has it queued: a duplicate may meet a store that was added, or emptied, since. */
+/* To every target that neither has it nor has it queued: a duplicate may meet a store that was
+ * added, or emptied, since. */
 static int enqueue(struct db *db, const struct registration *reg, const struct snap *s)
 {
 	const char *end = strchr(s->stem, '_');
@@ -77,11 +79,12 @@ static int enqueue(struct db *db, const struct registration *reg, const struct s
 	memcpy(img_id, s->stem, len);
 	for (size_t i = 0; i < reg->n_targets; i++) {
 		int64_t there;
-		int r = ONE(
-			db, &there,
-			"SELECT EXISTS(SELECT 1 FROM object WHERE snapshot = ?1 AND store = ?2 AND sidecar = 0 AND outcome = 0) "
-			"OR EXISTS(SELECT 1 FROM outbox WHERE snapshot = ?1 AND store = ?2 AND what = ?3)",
-			I(s->id), I(reg->target[i].store), I(OUTBOX_PICTURE));
+		int r = ONE(db, &there,
+			    "SELECT EXISTS(SELECT 1 FROM object WHERE snapshot = ?1 AND store = ?2 "
+			    "AND sidecar = 0 AND outcome = 0) "
+			    "OR EXISTS(SELECT 1 FROM outbox WHERE snapshot = ?1 AND store = ?2 AND "
+			    "what = ?3)",
+			    I(s->id), I(reg->target[i].store), I(OUTBOX_PICTURE));
 		if (r == 0 && !there) {
 			r = layout_key(reg->target[i].layout, reg->camera, img_id, key);
 			if (r == 0)

@@ -1,8 +1,9 @@
 /* schema.c - the tables, as numbered migrations.
  *
- * Script N brings a catalog from version N-1 to N, in one transaction with PRAGMA user_version.  A script that was released is never
- * edited; a change is a new one.  Rows of snapshots, cameras, stores and label names are never deleted (their ids are inode
- * numbers), so their ids need no AUTOINCREMENT; uploads and outbox rows are, so theirs do. */
+ * Script N brings a catalog from version N-1 to N, in one transaction with PRAGMA user_version.
+ * A script that was released is never edited; a change is a new one.  Rows of snapshots,
+ * cameras, stores and label names are never deleted (their ids are inode numbers), so their ids
+ * need no AUTOINCREMENT; uploads and outbox rows are, so theirs do. */
 #include <errno.h>
 #include <sqlite3.h>
 
@@ -11,70 +12,138 @@
 
 static const char *const migration[] = {
 	/* 1 */
-	"CREATE TABLE camera(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-	"  title TEXT NOT NULL DEFAULT '', grp TEXT NOT NULL DEFAULT '',"
-	"  newest INTEGER," /* the visible snapshot with the greatest taken_us: stems do not sort by time in the hour a clock repeats */
-	"  last_capture_us INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', error_us INTEGER NOT NULL DEFAULT 0);"
+	"CREATE TABLE camera(id INTEGER PRIMARY KEY,"
+	"  name TEXT NOT NULL UNIQUE,"
+	"  title TEXT NOT NULL DEFAULT '',"
+	"  grp TEXT NOT NULL DEFAULT '',"
+	/* The visible one with the greatest taken_us: names do not sort by time in an hour that a
+	 * clock repeats. */
+	"  newest INTEGER,"
+	"  last_capture_us INTEGER NOT NULL DEFAULT 0,"
+	"  error TEXT NOT NULL DEFAULT '',"
+	"  error_us INTEGER NOT NULL DEFAULT 0);"
 
-	"CREATE TABLE store(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-	"  scan_gen INTEGER NOT NULL DEFAULT 0, scan_after TEXT," /* NULL: no scan under way */
+	"CREATE TABLE store(id INTEGER PRIMARY KEY,"
+	"  name TEXT NOT NULL UNIQUE,"
+	"  scan_gen INTEGER NOT NULL DEFAULT 0,"
+	"  scan_after TEXT,"                      /* NULL: no scan under way */
 	"  sweep_after TEXT NOT NULL DEFAULT ''," /* how far the end of the scan has come */
-	"  last_scan_us INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', error_us INTEGER NOT NULL DEFAULT 0);"
+	"  last_scan_us INTEGER NOT NULL DEFAULT 0,"
+	"  error TEXT NOT NULL DEFAULT '',"
+	"  error_us INTEGER NOT NULL DEFAULT 0);"
 
-	"CREATE TABLE snapshot(id INTEGER PRIMARY KEY, camera INTEGER NOT NULL REFERENCES camera,"
-	"  day INTEGER NOT NULL, stem TEXT NOT NULL, taken_us INTEGER NOT NULL, zone_min INTEGER NOT NULL,"
-	"  time_source INTEGER NOT NULL, registered_us INTEGER NOT NULL, size INTEGER NOT NULL, sha256 BLOB,"
-	"  width INTEGER NOT NULL DEFAULT 0, height INTEGER NOT NULL DEFAULT 0,"
-	"  starred INTEGER NOT NULL DEFAULT 0, looked INTEGER NOT NULL DEFAULT 0, gone INTEGER NOT NULL DEFAULT 0,"
-	"  links INTEGER NOT NULL DEFAULT 2, queued INTEGER NOT NULL DEFAULT 0, replicas INTEGER NOT NULL DEFAULT 0);"
-	"CREATE UNIQUE INDEX snapshot_by_day ON snapshot(day, stem);" /* gone ones too: a name is never given twice */
+	"CREATE TABLE snapshot(id INTEGER PRIMARY KEY,"
+	"  camera INTEGER NOT NULL REFERENCES camera,"
+	"  day INTEGER NOT NULL,"
+	"  stem TEXT NOT NULL,"
+	"  taken_us INTEGER NOT NULL,"
+	"  zone_min INTEGER NOT NULL,"
+	"  time_source INTEGER NOT NULL,"
+	"  registered_us INTEGER NOT NULL,"
+	"  size INTEGER NOT NULL,"
+	"  sha256 BLOB,"
+	"  width INTEGER NOT NULL DEFAULT 0,"
+	"  height INTEGER NOT NULL DEFAULT 0,"
+	"  starred INTEGER NOT NULL DEFAULT 0,"
+	"  looked INTEGER NOT NULL DEFAULT 0,"
+	"  gone INTEGER NOT NULL DEFAULT 0,"
+	"  links INTEGER NOT NULL DEFAULT 2,"
+	"  queued INTEGER NOT NULL DEFAULT 0,"
+	"  replicas INTEGER NOT NULL DEFAULT 0);"
+	/* Gone ones too: a name is never given twice. */
+	"CREATE UNIQUE INDEX snapshot_by_day ON snapshot(day, stem);"
 	"CREATE INDEX snapshot_by_camera ON snapshot(camera, day, stem) WHERE gone = 0;"
 	"CREATE INDEX snapshot_starred ON snapshot(day, stem) WHERE starred = 1 AND gone = 0;"
 	"CREATE INDEX snapshot_by_sha ON snapshot(sha256, camera) WHERE sha256 IS NOT NULL;"
-	"CREATE INDEX snapshot_gone ON snapshot(camera, taken_us) WHERE gone = 1;" /* a foreign picture that came back */
-	"CREATE TABLE snapshot_text(snapshot INTEGER PRIMARY KEY REFERENCES snapshot," /* only when any */
+	/* A foreign picture that came back. */
+	"CREATE INDEX snapshot_gone ON snapshot(camera, taken_us) WHERE gone = 1;"
+
+	/* Only when there is any. */
+	"CREATE TABLE snapshot_text(snapshot INTEGER PRIMARY KEY REFERENCES snapshot,"
 	"  documents TEXT, event TEXT, origin TEXT, extra TEXT, unknown TEXT);"
 
-	/* How many visible snapshots a camera has on a day (camera 0: all of them together); only when any. */
-	"CREATE TABLE tally(camera INTEGER NOT NULL, day INTEGER NOT NULL, n INTEGER NOT NULL,"
+	/* How many visible snapshots a camera has on a day (camera 0: all of them together);
+	 * only when any. */
+	"CREATE TABLE tally(camera INTEGER NOT NULL,"
+	"  day INTEGER NOT NULL,"
+	"  n INTEGER NOT NULL,"
 	"  PRIMARY KEY(camera, day)) WITHOUT ROWID;"
 
 	"CREATE TABLE label_kind(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
-	"CREATE TABLE label_name(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL REFERENCES label_kind,"
-	"  name TEXT NOT NULL, UNIQUE(kind, name));"
-	"CREATE TABLE label(id INTEGER PRIMARY KEY, snapshot INTEGER NOT NULL REFERENCES snapshot,"
+	"CREATE TABLE label_name(id INTEGER PRIMARY KEY,"
+	"  kind INTEGER NOT NULL REFERENCES label_kind,"
+	"  name TEXT NOT NULL,"
+	"  UNIQUE(kind, name));"
+	"CREATE TABLE label(id INTEGER PRIMARY KEY,"
+	"  snapshot INTEGER NOT NULL REFERENCES snapshot,"
 	"  name INTEGER NOT NULL REFERENCES label_name,"
-	"  kind_text TEXT, text TEXT," /* kind and value as given, where the directories' names differ */
+	"  kind_text TEXT, text TEXT," /* as given, where the directories' names differ */
 	"  score REAL, x REAL, y REAL, w REAL, h REAL, by TEXT);"
 	"CREATE INDEX label_by_snapshot ON label(snapshot);"
-	"CREATE TABLE label_view(name INTEGER NOT NULL, day INTEGER NOT NULL, stem TEXT NOT NULL," /* visible ones only */
-	"  snapshot INTEGER NOT NULL, PRIMARY KEY(name, day, stem)) WITHOUT ROWID;"
+	/* Visible ones only. */
+	"CREATE TABLE label_view(name INTEGER NOT NULL,"
+	"  day INTEGER NOT NULL,"
+	"  stem TEXT NOT NULL,"
+	"  snapshot INTEGER NOT NULL,"
+	"  PRIMARY KEY(name, day, stem)) WITHOUT ROWID;"
 
-	"CREATE TABLE object(store INTEGER NOT NULL, key TEXT NOT NULL, snapshot INTEGER, sidecar INTEGER NOT NULL DEFAULT 0,"
-	"  etag TEXT NOT NULL, size INTEGER NOT NULL, modified_us INTEGER NOT NULL,"
-	"  outcome INTEGER NOT NULL DEFAULT 0," /* 0 ok, 1 rejected, 2 sidecar wanted, 3 lost: see ledger.h */
-	"  error TEXT, seen INTEGER NOT NULL, PRIMARY KEY(store, key)) WITHOUT ROWID;"
+	"CREATE TABLE object(store INTEGER NOT NULL,"
+	"  key TEXT NOT NULL,"
+	"  snapshot INTEGER,"
+	"  sidecar INTEGER NOT NULL DEFAULT 0,"
+	"  etag TEXT NOT NULL,"
+	"  size INTEGER NOT NULL,"
+	"  modified_us INTEGER NOT NULL,"
+	/* 0 ok, 1 rejected, 2 sidecar wanted, 3 lost: see ledger.h */
+	"  outcome INTEGER NOT NULL DEFAULT 0,"
+	"  error TEXT,"
+	"  seen INTEGER NOT NULL,"
+	"  PRIMARY KEY(store, key)) WITHOUT ROWID;"
 	"CREATE INDEX object_by_snapshot ON object(snapshot) WHERE snapshot IS NOT NULL;"
-	"CREATE INDEX object_wanted ON object(store, key) WHERE outcome = 2 AND snapshot IS NOT NULL;"
+	"CREATE INDEX object_wanted ON object(store, key) WHERE outcome = 2 AND "
+	"snapshot IS NOT NULL;"
 	"CREATE INDEX object_bad ON object(modified_us) WHERE error IS NOT NULL;"
 
-	"CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, snapshot INTEGER NOT NULL REFERENCES snapshot,"
-	"  store INTEGER NOT NULL, what INTEGER NOT NULL, key TEXT NOT NULL, rev INTEGER NOT NULL DEFAULT 0,"
-	"  tries INTEGER NOT NULL DEFAULT 0, claimed INTEGER NOT NULL DEFAULT 0, next_us INTEGER NOT NULL DEFAULT 0,"
-	"  error TEXT, error_us INTEGER NOT NULL DEFAULT 0, created_us INTEGER NOT NULL, UNIQUE(snapshot, store, what));"
+	"CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  snapshot INTEGER NOT NULL REFERENCES snapshot,"
+	"  store INTEGER NOT NULL,"
+	"  what INTEGER NOT NULL,"
+	"  key TEXT NOT NULL,"
+	"  rev INTEGER NOT NULL DEFAULT 0,"
+	"  tries INTEGER NOT NULL DEFAULT 0,"
+	"  claimed INTEGER NOT NULL DEFAULT 0,"
+	"  next_us INTEGER NOT NULL DEFAULT 0,"
+	"  error TEXT,"
+	"  error_us INTEGER NOT NULL DEFAULT 0,"
+	"  created_us INTEGER NOT NULL,"
+	"  UNIQUE(snapshot, store, what));"
 	"CREATE INDEX outbox_due ON outbox(store, claimed, next_us, id);"
 	"CREATE INDEX outbox_failed ON outbox(error_us) WHERE error IS NOT NULL;"
 
-	"CREATE TABLE upload(id INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER NOT NULL, name TEXT NOT NULL,"
-	"  is_dir INTEGER NOT NULL, mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
-	"  size INTEGER NOT NULL DEFAULT 0, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,"
-	"  mtime_set INTEGER NOT NULL DEFAULT 0, state INTEGER NOT NULL DEFAULT 0, snapshot INTEGER,"
-	"  due_us INTEGER NOT NULL DEFAULT 0, error TEXT, UNIQUE(parent, name));"
+	"CREATE TABLE upload(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  parent INTEGER NOT NULL,"
+	"  name TEXT NOT NULL,"
+	"  is_dir INTEGER NOT NULL,"
+	"  mode INTEGER NOT NULL,"
+	"  uid INTEGER NOT NULL,"
+	"  gid INTEGER NOT NULL,"
+	"  size INTEGER NOT NULL DEFAULT 0,"
+	"  mtime_ns INTEGER NOT NULL,"
+	"  ctime_ns INTEGER NOT NULL,"
+	"  mtime_set INTEGER NOT NULL DEFAULT 0,"
+	"  state INTEGER NOT NULL DEFAULT 0,"
+	"  snapshot INTEGER,"
+	"  due_us INTEGER NOT NULL DEFAULT 0,"
+	"  error TEXT,"
+	"  UNIQUE(parent, name));"
 	"CREATE INDEX upload_due ON upload(due_us) WHERE due_us > 0;"
-	"CREATE INDEX upload_dirs ON upload(parent) WHERE is_dir = 1;" /* how high a moved tree is */
+	/* How high a moved tree is. */
+	"CREATE INDEX upload_dirs ON upload(parent) WHERE is_dir = 1;"
 	"CREATE INDEX upload_rejected ON upload(id) WHERE state = 3;"
 	"CREATE INDEX upload_by_snapshot ON upload(snapshot) WHERE snapshot IS NOT NULL;"
-	"CREATE TABLE upload_xattr(upload INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,"
+	"CREATE TABLE upload_xattr(upload INTEGER NOT NULL,"
+	"  name TEXT NOT NULL,"
+	"  value BLOB NOT NULL,"
 	"  PRIMARY KEY(upload, name)) WITHOUT ROWID;"
 	"PRAGMA user_version = 1;",
 };

@@ -1,4 +1,5 @@
-/* sidecar.c - a snapshot as its sidecar tells it, from the rows; and sidecars that come in for a registered one. */
+/* sidecar.c - a snapshot as its sidecar tells it, from the rows; and sidecars that come in for a
+ * registered one. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +37,10 @@ static int fill_snap(const struct snap *s, struct sidecar *ret)
 static int fill_rest(struct db *db, int64_t id, struct sidecar *ret)
 {
 	QUERY(q, db,
-	      "SELECT c.name, c.grp, s.looked, t.documents, t.event, t.origin, t.extra, t.unknown FROM snapshot s "
-	      "JOIN camera c ON c.id = s.camera LEFT JOIN snapshot_text t ON t.snapshot = s.id WHERE s.id = ?1",
+	      "SELECT c.name, c.grp, s.looked, t.documents, t.event, t.origin, t.extra, "
+	      "t.unknown FROM snapshot s "
+	      "JOIN camera c ON c.id = s.camera LEFT JOIN snapshot_text t ON t.snapshot = s.id "
+	      "WHERE s.id = ?1",
 	      I(id));
 	int r = query_next(&q);
 	if (r <= 0)
@@ -56,7 +59,8 @@ static int fill_replicas(struct db *db, int64_t id, struct sidecar *ret)
 {
 	QUERY(q, db,
 	      "SELECT t.name, o.key, o.etag FROM object o JOIN store t ON t.id = o.store "
-	      "WHERE o.snapshot = ?1 AND o.sidecar = 0 AND o.outcome = 0 ORDER BY o.store, o.key LIMIT 16",
+	      "WHERE o.snapshot = ?1 AND o.sidecar = 0 AND o.outcome = 0 ORDER BY o.store, "
+	      "o.key LIMIT 16",
 	      I(id));
 	int r;
 	while ((r = query_next(&q)) > 0) {

@@ -1,4 +1,5 @@
-/* snapshot.c - rows of snapshots: made, hidden, shown again, recounted; with their tallies, their camera's newest and the feed. */
+/* snapshot.c - rows of snapshots: made, hidden, shown again, recounted; with their tallies,
+ * their camera's newest and the feed. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,10 +58,10 @@ int snapshot_by_stem(struct db *db, int32_t day, const char *stem, struct snap *
 /* ---- what a visible snapshot counts for ---- */
 static int tally_add(struct db *db, int64_t camera, int32_t day)
 {
-	return RUN(
-		db,
-		"INSERT INTO tally(camera, day, n) VALUES(?1, ?2, 1) ON CONFLICT DO UPDATE SET n = n + 1",
-		I(camera), I(day));
+	return RUN(db,
+		   "INSERT INTO tally(camera, day, n) VALUES(?1, ?2, 1) ON CONFLICT DO UPDATE SET "
+		   "n = n + 1",
+		   I(camera), I(day));
 }
 
 static int tally_sub(struct db *db, int64_t camera, int32_t day)
@@ -96,7 +97,8 @@ static int uncounted(struct db *db, const struct snap *s)
 	return RUN(
 		db,
 		"UPDATE camera SET newest = (SELECT id FROM snapshot INDEXED BY snapshot_by_camera "
-		"WHERE camera = ?2 AND gone = 0 ORDER BY day DESC, stem DESC LIMIT 1) WHERE id = ?2 AND newest = ?1",
+		"WHERE camera = ?2 AND gone = 0 ORDER BY day DESC, stem DESC LIMIT 1) WHERE id "
+		"= ?2 AND newest = ?1",
 		I(s->id), I(s->camera));
 }
 
@@ -122,8 +124,8 @@ static int stem_taken(struct db *db, int64_t taken_us, const char *camera, uint6
 	return r == -ENOENT ? 0 : r;
 }
 
-/* The free suffix after the taken ones.  They have no holes, so doubling and then halving the step finds it in a few seeks even
- * when thousands of snapshots share a microsecond. */
+/* The free suffix after the taken ones.  They have no holes, so doubling and then halving the
+ * step finds it in a few seeks even when thousands of snapshots share a microsecond. */
 static int free_stem(struct db *db, const struct snapshot_new *n, struct snap *s)
 {
 	bool taken;
@@ -178,7 +180,8 @@ int snapshot_insert(struct db *db, const struct snapshot_new *n, struct snap *re
 	if (r < 0)
 		return r;
 	r = RUN(db,
-		"INSERT INTO snapshot(camera, day, stem, taken_us, zone_min, time_source, registered_us, size, sha256, "
+		"INSERT INTO snapshot(camera, day, stem, taken_us, zone_min, time_source, "
+		"registered_us, size, sha256, "
 		"width, height) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 		I(s.camera), I(s.day), T(s.stem), I(s.taken_us), I(s.zone_min), I(s.time_source),
 		I(s.registered_us), I(s.size), SHA(s.has_sha, s.sha), I(s.width), I(s.height));
@@ -202,7 +205,8 @@ static int label_views(struct db *db, const struct snap *s, bool show)
 		int64_t name = col_int(&q, 0);
 		if (show)
 			r = RUN(db,
-				"INSERT OR REPLACE INTO label_view(name, day, stem, snapshot) VALUES(?1, ?2, ?3, ?4)",
+				"INSERT OR REPLACE INTO label_view(name, day, stem, snapshot) "
+				"VALUES(?1, ?2, ?3, ?4)",
 				I(name), I(s->day), T(s->stem), I(s->id));
 		else
 			r = RUN(db,
@@ -256,13 +260,14 @@ static int emit_if_visible(struct db *db, enum change_what what, int64_t id)
 
 int snapshot_recount(struct db *db, int64_t id)
 {
-	int r = RUN(
-		db,
-		"UPDATE snapshot SET queued = n.queued, replicas = n.replicas FROM (SELECT "
-		"(SELECT count(*) FROM outbox WHERE snapshot = ?1 AND what = ?2) AS queued, "
-		"(SELECT count(*) FROM object WHERE snapshot = ?1 AND sidecar = 0 AND outcome = 0) AS replicas) AS n "
-		"WHERE id = ?1 AND (snapshot.queued <> n.queued OR snapshot.replicas <> n.replicas)",
-		I(id), I(OUTBOX_PICTURE));
+	int r = RUN(db,
+		    "UPDATE snapshot SET queued = n.queued, replicas = n.replicas FROM (SELECT "
+		    "(SELECT count(*) FROM outbox WHERE snapshot = ?1 AND what = ?2) AS queued, "
+		    "(SELECT count(*) FROM object WHERE snapshot = ?1 AND sidecar = 0 AND outcome "
+		    "= 0) AS replicas) AS n "
+		    "WHERE id = ?1 AND (snapshot.queued <> n.queued OR snapshot.replicas <> "
+		    "n.replicas)",
+		    I(id), I(OUTBOX_PICTURE));
 	if (r < 0 || db_changes(db) == 0)
 		return r;
 	return emit_if_visible(db, CHANGE_ATTR, id);

@@ -1,4 +1,5 @@
-/* stmt.c - connections, prepared statements, their arguments and columns, and SQLite's codes as -errno. */
+/* stmt.c - connections, prepared statements, their arguments and columns, and SQLite's codes as
+ * -errno. */
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -45,12 +46,14 @@ int db_errno(struct db *db, int code)
 
 static int configure(struct db *db, bool writable)
 {
-	/* Readers may be dozens: a small cache each, the kernel's page cache through mmap instead. */
+	/* Readers may be dozens: a small cache each, the kernel's page cache through mmap
+	 * instead. */
 	static const char reader[] =
 		"PRAGMA query_only = 1; PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;";
 	static const char writer[] =
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = 1;"
-		"PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0;"
+		"PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY; PRAGMA "
+		"wal_autocheckpoint = 0;"
 		"PRAGMA journal_size_limit = 67108864;";
 	(void)sqlite3_extended_result_codes(db->s, 1);
 	(void)sqlite3_busy_timeout(db->s, 10000);

@@ -1,4 +1,5 @@
-/* stmt.h - the inside of a connection and of the catalog: for the files that run the machine, not for queries. */
+/* stmt.h - the inside of a connection and of the catalog: for the files that run the machine,
+ * not for queries. */
 #pragma once
 
 #include <pthread.h>
@@ -36,13 +37,14 @@ struct job {
 	struct job *next;
 };
 struct writer {
-	struct db *db; /* the writer thread's, once it runs */
-	bool full;     /* its `synchronous`; likewise */
-	int64_t wal_pages,
-		wal_next; /* pages in the WAL; the number that starts the next checkpoint; likewise */
+	struct db *db;         /* the writer thread's, once it runs */
+	bool full;             /* its `synchronous`; likewise */
+	int64_t wal_pages;     /* in the WAL now; likewise */
+	int64_t wal_next;      /* as many start the next checkpoint; likewise */
 	struct db *checkpoint; /* the checkpointer thread's */
 	pthread_t thread, checkpointer;
 	bool started, checkpointer_started;
+	pthread_mutex_t copying; /* held over a checkpoint: the two threads take turns */
 	pthread_mutex_t lock;
 	pthread_cond_t work, wal;
 	struct job *first, **last; /* lock */

@@ -1,9 +1,11 @@
-/* text.c - text that comes from outside: what may be kept as it is, and error messages made fit for keeping. */
+/* text.c - text that comes from outside: what may be kept as it is, and error messages made fit
+ * for keeping. */
 #include <string.h>
 
 #include "db.h"
 
-/* Length of the valid UTF-8 sequence at s; 0: none (overlong forms, surrogates, beyond U+10FFFF). */
+/* Length of the valid UTF-8 sequence at s; 0: none (overlong forms, surrogates, beyond
+ * U+10FFFF). */
 static size_t sequence(const unsigned char *s)
 {
 	size_t n = s[0] < 0x80                   ? 1

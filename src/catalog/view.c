@@ -1,6 +1,8 @@
-/* view.c - reading snapshots: by id, by name, a day of a view in pages, the next day of a view, where the bytes are.
+/* view.c - reading snapshots: by id, by name, a day of a view in pages, the next day of a view,
+ * where the bytes are.
  *
- * INDEXED BY pins each query to the index made for it: a plan that sorts or scans a table is an error here, not a slow mount. */
+ * INDEXED BY pins each query to the index made for it: a plan that sorts or scans a table is an
+ * error here, not a slow mount. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -88,11 +90,11 @@ static struct query list(struct db *db, struct view v, int32_t day, const char *
 	case VIEW_ALL:
 		break;
 	case VIEW_CAMERA:
-		return STMT(
-			db,
-			"SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_camera "
-			"WHERE s.camera = ?1 AND s.day = ?2 AND s.stem > ?3 AND s.gone = 0 ORDER BY s.stem LIMIT ?4",
-			I(v.id), I(day), T(from), I(limit));
+		return STMT(db,
+			    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_camera "
+			    "WHERE s.camera = ?1 AND s.day = ?2 AND s.stem > ?3 AND s.gone = 0 "
+			    "ORDER BY s.stem LIMIT ?4",
+			    I(v.id), I(day), T(from), I(limit));
 	case VIEW_LABEL:
 		return STMT(
 			db,
@@ -101,11 +103,12 @@ static struct query list(struct db *db, struct view v, int32_t day, const char *
 			"WHERE v.name = ?1 AND v.day = ?2 AND v.stem > ?3 ORDER BY v.stem LIMIT ?4",
 			I(v.id), I(day), T(from), I(limit));
 	case VIEW_STARRED:
-		return STMT(
-			db,
-			"SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_starred WHERE "
-			"s.starred = 1 AND s.gone = 0 AND s.day = ?1 AND s.stem > ?2 ORDER BY s.stem LIMIT ?3",
-			I(day), T(from), I(limit));
+		return STMT(db,
+			    "SELECT " SNAP_COLUMNS
+			    " FROM snapshot s INDEXED BY snapshot_starred WHERE "
+			    "s.starred = 1 AND s.gone = 0 AND s.day = ?1 AND s.stem > ?2 ORDER BY "
+			    "s.stem LIMIT ?3",
+			    I(day), T(from), I(limit));
 	}
 	return STMT(db,
 		    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_day "
@@ -119,7 +122,8 @@ int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, u
 	READ(db, c);
 	struct snap from = {.day = day};
 	if (after != 0) {
-		/* Its row stays, so the place in the list does too, whether or not it still is in this view. */
+		/* Its row stays, so the place in the list does too, whether or not it still is
+		 * in this view. */
 		int r = snapshot_get(db, after, &from, NULL);
 		if (r < 0 || from.day > day)
 			return r;
@@ -133,10 +137,10 @@ int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, u
 static struct query next_day(struct db *db, struct view v, int32_t after)
 {
 	if (v.kind == VIEW_LABEL)
-		return STMT(
-			db,
-			"SELECT day FROM label_view WHERE name = ?1 AND day > ?2 ORDER BY day LIMIT 1",
-			I(v.id), I(after));
+		return STMT(db,
+			    "SELECT day FROM label_view WHERE name = ?1 AND day > ?2 ORDER BY day "
+			    "LIMIT 1",
+			    I(v.id), I(after));
 	if (v.kind == VIEW_STARRED)
 		return STMT(db,
 			    "SELECT day FROM snapshot INDEXED BY snapshot_starred "
@@ -184,7 +188,8 @@ int catalog_places(struct catalog *c, int64_t id, struct place *ret, size_t max,
 {
 	READ(db, c);
 	QUERY(q, db,
-	      "SELECT store, size, key, etag FROM object WHERE snapshot = ?1 AND sidecar = 0 AND outcome = 0 "
+	      "SELECT store, size, key, etag FROM object WHERE snapshot = ?1 AND sidecar = 0 "
+	      "AND outcome = 0 "
 	      "ORDER BY store, key LIMIT ?2",
 	      I(id), I(max < 16 ? max : 16));
 	size_t n = 0;

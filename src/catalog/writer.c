@@ -1,7 +1,9 @@
-/* writer.c - group commit: one thread runs what callers bring, each in a savepoint, and commits all that is waiting at once.
+/* writer.c - group commit: one thread runs what callers bring, each in a savepoint, and commits
+ * all that is waiting at once.
  *
- * The order at the end of a group: commit, the feed, the callers; then, on nobody's time, the WAL.  A second thread copies the WAL
- * into the database while writing goes on; only a WAL that it cannot catch up with is dealt with between two groups. */
+ * The order at the end of a group: commit, the feed, the callers; then, on nobody's time, the
+ * WAL.  A second thread copies the WAL into the database while writing goes on; only a WAL that
+ * it cannot catch up with is dealt with between two groups. */
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -13,8 +15,9 @@
 
 #define GROUP_MAX 256
 #define CHECKPOINT_PAGES 4000
-#define WAL_PAGES_MAX \
-	8192 /* 32 MiB: from here on the writer itself stops to copy, so the WAL can start over */
+/* 32 MiB: from here on the writer itself stops to copy, so that the WAL can start over. */
+#define WAL_PAGES_MAX 8192
+#define WAL_PAGES_MORE 1000
 
 static int add_change(struct db *db, const struct change *ch)
 {
@@ -128,7 +131,8 @@ static int run_one(struct db *db, struct job *j, bool *ret_dead)
 static int commit(struct catalog *c, bool durable, int64_t before)
 {
 	int r = RUN(c->w.db, "COMMIT");
-	/* A group that wrote nothing new leaves what it found, perhaps committed without a sync, as durable as one that did. */
+	/* A group that wrote nothing new leaves what it found, perhaps committed without a sync,
+	 * as durable as one that did. */
 	if (r == 0 && durable && sqlite3_total_changes64(c->w.db->s) == before)
 		return catalog_sync(c);
 	return r;
@@ -168,16 +172,26 @@ static int on_wal(void *user, sqlite3 *s, const char *name, int pages)
 	return SQLITE_OK;
 }
 
+/* Its failure shows in the next commit, or nowhere. */
+static void copy_wal(struct writer *w, struct db *db)
+{
+	pthread_mutex_lock(&w->copying);
+	(void)sqlite3_wal_checkpoint_v2(db->s, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	pthread_mutex_unlock(&w->copying);
+}
+
 static void look_after_wal(struct writer *w)
 {
 	if (w->wal_pages < w->wal_next)
 		return;
-	w->wal_next = w->wal_pages + CHECKPOINT_PAGES;
-	if (w->wal_pages >= WAL_PAGES_MAX) { /* its failure shows in the next commit, or nowhere */
-		(void)sqlite3_wal_checkpoint_v2(w->db->s, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
-						NULL);
+	if (w->wal_pages >= WAL_PAGES_MAX) { /* again and again only while a reader pins it */
+		w->wal_next = w->wal_pages + WAL_PAGES_MORE;
+		copy_wal(w, w->db);
 		return;
 	}
+	w->wal_next = w->wal_pages + CHECKPOINT_PAGES;
+	if (w->wal_next > WAL_PAGES_MAX)
+		w->wal_next = WAL_PAGES_MAX;
 	pthread_mutex_lock(&w->lock);
 	w->wal_due = true;
 	pthread_cond_signal(&w->wal);
@@ -195,8 +209,7 @@ static void *checkpointer_main(void *user)
 		}
 		w->wal_due = false;
 		pthread_mutex_unlock(&w->lock);
-		(void)sqlite3_wal_checkpoint_v2(w->checkpoint->s, NULL, SQLITE_CHECKPOINT_PASSIVE,
-						NULL, NULL);
+		copy_wal(w, w->checkpoint);
 		pthread_mutex_lock(&w->lock);
 	}
 	pthread_mutex_unlock(&w->lock);

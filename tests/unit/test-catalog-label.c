@@ -1,4 +1,5 @@
-/* test-catalog-label.c - labels as directories and sidecars: taken in, given back, replaced; stars; what hidden snapshots leave. */
+/* test-catalog-label.c - labels as directories and sidecars: taken in, given back, replaced;
+ * stars; what hidden snapshots leave. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

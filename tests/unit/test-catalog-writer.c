@@ -1,5 +1,5 @@
-/* test-catalog-writer.c - group commit and readers: threads, kill -9, failures inside a group, a full disk, the feed, the WAL's
- * size, big days, files of other versions. */
+/* test-catalog-writer.c - group commit and readers: threads, kill -9, failures inside a group, a
+ * full disk, the feed, the WAL's size, big days, files of other versions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -244,7 +244,8 @@ static void test_disk_full(void **state)
 	free(text);
 }
 
-/* The commit itself fails: the WAL cannot grow.  All of the group fail, nothing is told, and the next group works. */
+/* The commit itself fails: the WAL cannot grow.  All of the group fail, nothing is told, and the
+ * next group works. */
 static void test_commit_fails(void **state)
 {
 	struct fixture *f = *state;

@@ -1,4 +1,5 @@
-/* test-catalog.c - registering and looking: names, duplicates, every view, paging, cameras, hostile input, reopening. */
+/* test-catalog.c - registering and looking: names, duplicates, every view, paging, cameras,
+ * hostile input, reopening. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,7 +114,8 @@ static int take_item(void *user, const struct outbox_item *item)
 	return 0;
 }
 
-/* One picture to each store, also to one that came later; the sidecar object follows it, and follows each change. */
+/* One picture to each store, also to one that came later; the sidecar object follows it, and
+ * follows each change. */
 static void test_targets(void **state)
 {
 	struct fixture *f = *state;

@@ -1,4 +1,5 @@
-/* test-catalog.h - for the catalog's tests: a catalog in a directory of its own, and snapshots by the handful. */
+/* test-catalog.h - for the catalog's tests: a catalog in a directory of its own, and snapshots
+ * by the handful. */
 #pragma once
 
 #include <fcntl.h>
