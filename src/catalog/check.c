@@ -1,8 +1,8 @@
 /* check.c - for fsck: does the file hold together, and do the counters and views that writes
  * keep agree with the rows they count?
  *
- * Both run in windows of ids, so that neither a reader's long transaction (the WAL could not
- * start over) nor a long write stops a mount that goes on working meanwhile. */
+ * Snapshots are gone through in windows of ids, so that neither a reader's long transaction (the
+ * WAL could not start over) nor a long write stops a mount that goes on working meanwhile. */
 #include <errno.h>
 
 #include "db.h"
