@@ -269,6 +269,18 @@ static int sweep(struct db *db, struct scan *a)
 	return r;
 }
 
+/* Where the call before this one left off. */
+static int sweep_from(struct db *db, struct scan *a)
+{
+	int r;
+
+	QUERY(q, db, "SELECT sweep_after FROM store WHERE id = ?1", I(a->store));
+	r = query_next(&q);
+	if (r > 0)
+		col_copy(&q, 0, a->after, sizeof(a->after));
+	return r;
+}
+
 static int end_tx(struct db *db, void *arg)
 {
 	struct scan *a = arg;
@@ -276,12 +288,7 @@ static int end_tx(struct db *db, void *arg)
 
 	if (r < 0)
 		return r;
-	{
-		QUERY(q, db, "SELECT sweep_after FROM store WHERE id = ?1", I(a->store));
-		r = query_next(&q);
-		if (r > 0)
-			col_copy(&q, 0, a->after, sizeof(a->after));
-	}
+	r = sweep_from(db, a);
 	if (r < 0)
 		return r;
 	r = sweep(db, a);
