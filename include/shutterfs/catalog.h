@@ -213,6 +213,8 @@ int catalog_wanted_done(struct catalog *c, int64_t store, const char *key, const
 /* A replica turned out to be missing or other than recorded: no place any more, and in catalog_errors, until a scan restores or
  * removes it. The snapshot stays in the views meanwhile. -ENOENT: it is none. */
 int catalog_replica_lost(struct catalog *c, int64_t snapshot, int64_t store) MUST_CHECK;
+/* ... and is sent again under its key: the caller has its bytes in the spool. */
+int catalog_requeue(struct catalog *c, int64_t snapshot, int64_t store, const char *key) MUST_CHECK;
 
 /* ---- the outbox ---- */
 enum outbox_what { OUTBOX_PICTURE, OUTBOX_SIDECAR };

@@ -415,3 +415,25 @@ int catalog_replica_lost(struct catalog *c, int64_t snapshot, int64_t store)
 
 	return db_write(c, lost_tx, &a, false);
 }
+
+struct requeue {
+	struct lost lost;
+	const char *key;
+};
+
+static int requeue_tx(struct db *db, void *arg)
+{
+	struct requeue *a = arg;
+	int r = lost_tx(db, &a->lost);
+
+	if (r == 0 || r == -ENOENT)
+		r = outbox_enqueue(db, a->lost.snapshot, a->lost.store, OUTBOX_PICTURE, a->key);
+	return r < 0 ? r : snapshot_recount(db, a->lost.snapshot);
+}
+
+int catalog_requeue(struct catalog *c, int64_t snapshot, int64_t store, const char *key)
+{
+	struct requeue a = {.lost = {snapshot, store}, .key = key};
+
+	return db_write(c, requeue_tx, &a, true);
+}

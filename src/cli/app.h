@@ -1,0 +1,62 @@
+/* app.h - the open house: every room, built lowest first from the config and torn down in reverse, and the files of .shutterfs/. */
+#pragma once
+
+#include <pthread.h>
+
+#include "shutterfs/cache.h"
+#include "shutterfs/catalog.h"
+#include "shutterfs/config.h"
+#include "shutterfs/fetch.h"
+#include "shutterfs/fs.h"
+#include "shutterfs/ingest.h"
+#include "shutterfs/source.h"
+#include "shutterfs/store.h"
+#include "shutterfs/sync.h"
+
+struct app {
+	const struct config *conf; /* borrowed */
+	int lock_fd;
+	bool net_ready;
+	struct catalog *catalog;
+	struct cache *cache;
+	struct store_slot *store;   /* conf->n_stores */
+	struct target *target;      /* conf->n_stores */
+	struct camera_slot *camera; /* conf->n_cameras */
+	size_t n_stores, n_cameras; /* open ones */
+	struct fetch *fetch;
+	struct ingest *ingest;
+	struct sync *sync;
+	struct fs *fs;
+	char *mountpoint; /* set before the mount serves; NULL: a verb without a mount */
+	/* Over `hooked`: callbacks of fetch and ingest may still come while sync and fs are taken down. */
+	pthread_rwlock_t hooks;
+	bool hooked;
+};
+
+/* The state directory, made and locked for this process, and every room but fs.  `mountpoint` is written into the lock file (NULL:
+ * none).  Failure: lines in err; -EBUSY: somebody else has the state. */
+int app_open(const struct config *conf, const char *mountpoint, struct buf *err, struct app **ret)
+	MUST_CHECK;
+int app_start_sync(struct app *app, struct buf *err) MUST_CHECK;
+int app_new_fs(struct app *app, const char *options, struct buf *err) MUST_CHECK;
+struct app *app_close(struct app *app); /* within 5 s; NULL in, NULL out */
+
+/* ---- lock.c ---- */
+struct lock_owner {
+	long pid;         /* 0: not known */
+	char *mountpoint; /* owned; NULL: none */
+};
+void lock_owner_done(struct lock_owner *o);
+/* Makes <state> 0700 and takes <state>/lock: -EBUSY with *ret_owner when it is held; freed by closing the descriptor. */
+int state_lock(const char *state, const char *mountpoint, int *ret_fd, struct lock_owner *ret_owner)
+	MUST_CHECK;
+int state_lock_owner(const char *state, struct lock_owner *ret)
+	MUST_CHECK; /* as written; -ENOENT */
+
+/* ---- status.c: what .shutterfs/ shows and `status` says ---- */
+extern const struct fs_ghost_file ghost_files[]; /* user: struct app */
+int status_json(struct app *app, struct buf *out) MUST_CHECK;
+int status_text(struct app *app, struct buf *out) MUST_CHECK;
+void app_space(void *app, uint64_t *total, uint64_t *free_bytes);
+/* The local time of an instant with its offset; "never" for 0. */
+void time_text(int64_t us, char out[ISO_MAX]);

@@ -1,0 +1,96 @@
+/* lock.c - one process at a time has a state directory: flock on <state>/lock, which says who. */
+#include "app.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOCK_BYTES = 8192 };
+
+void lock_owner_done(struct lock_owner *o)
+{
+	free(o->mountpoint);
+	*o = (struct lock_owner){0};
+}
+
+static int open_state(const char *state, int *ret)
+{
+	int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*ret = fd;
+	return 0;
+}
+
+static int read_owner(int dirfd, struct lock_owner *ret)
+{
+	CLEANUP(buf_done) struct buf text = BUF(LOCK_BYTES);
+	struct lock_owner o = {0};
+	char *line;
+	int r = read_file(dirfd, "lock", LOCK_BYTES, &text);
+
+	if (r < 0)
+		return r;
+	if (text.len)
+		o.pid = strtol(text.data, &line, 10);
+	if (text.len && *line == '\n' && line[1]) {
+		line[1 + strcspn(line + 1, "\n")] = '\0';
+		o.mountpoint = strdup(line + 1);
+		if (!o.mountpoint)
+			return -ENOMEM;
+	}
+	*ret = o;
+	return 0;
+}
+
+int state_lock_owner(const char *state, struct lock_owner *ret)
+{
+	CLEANUP(closep) int dir = -1;
+	int r = open_state(state, &dir);
+
+	return r < 0 ? r : read_owner(dir, ret);
+}
+
+static int write_owner(int fd, const char *mountpoint)
+{
+	CLEANUP(buf_done) struct buf text = BUF(LOCK_BYTES);
+	int r = buf_printf(&text, "%ld\n%s\n", (long)getpid(), mountpoint ? mountpoint : "");
+
+	if (r == 0 && ftruncate(fd, 0) < 0)
+		r = -errno;
+	return r < 0 ? r : write_all(fd, text.data, text.len);
+}
+
+int state_lock(const char *state, const char *mountpoint, int *ret_fd, struct lock_owner *ret_owner)
+{
+	CLEANUP(closep) int dir = -1;
+	CLEANUP(closep) int fd = -1;
+	int r = make_dirs(state, 0700);
+
+	if (r == 0)
+		r = open_state(state, &dir);
+	if (r < 0)
+		return r;
+	fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		r = -errno;
+		if (r != -EWOULDBLOCK)
+			return r;
+		*ret_owner = (struct lock_owner){0};
+		(void)!read_owner(dir, ret_owner); /* says less when it cannot be read */
+		return -EBUSY;
+	}
+	r = write_owner(fd, mountpoint);
+	if (r < 0)
+		return r;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
