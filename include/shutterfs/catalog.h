@@ -235,7 +235,7 @@ int catalog_outbox_done(struct catalog *c, const struct outbox_item *item, const
 int catalog_outbox_failed(struct catalog *c, const struct outbox_item *item, int64_t next_us, const char *error) MUST_CHECK;
 int catalog_outbox_list(struct catalog *c, int64_t after_id, unsigned limit, outbox_fn *fn, void *user) MUST_CHECK;
 int catalog_outbox_retry_now(struct catalog *c) MUST_CHECK; /* failed items are due at once (sync verb) */
-bool catalog_sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_queued); /* some snapshot has these bytes; some queued one; both true when it cannot be told */
+bool catalog_sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_queued); /* some snapshot has these bytes; one that is queued, or that no store has; both true when it cannot be told */
 
 /* ---- for status, errors.json, fsck ---- */
 struct catalog_totals {

@@ -11,7 +11,8 @@
  *     "not a JPEG picture" unless its name is that of a known bystander (README, Thumbs.db, *.txt, *.xmp, ...).
  * Registered bytes move to the spool (link, transaction, unlink).  Rewriting a registered entry gives a new snapshot; the old one stays.
  * A write handle is a struct upload_file; its entry may be renamed or unlinked while open.  Thread-safe: one mutex over the table of
- * open files and one per file; none is held while hashing.  All calls return quickly (local disk and catalog only), save ingest_capture_now. */
+ * open files, never held across I/O but an open, and one lock per file, which alone is held while that file is hashed.  Calls return
+ * quickly (local disk and catalog only). */
 #pragma once
 
 #include "shutterfs/base.h"
@@ -35,6 +36,9 @@ int ingest_run_due(struct ingest *in, int64_t now_us, int64_t *ret_next_us) MUST
 typedef void due_fn(void *user, int64_t due_us);
 void ingest_on_due(struct ingest *in, due_fn *fn, void *user); /* something is due at due_us; called without locks */
 
+/* Lets go of a spooled blob that nobody needs, or that every store has: into the cache (keep), or away. Else does nothing. */
+int ingest_settle(struct ingest *in, const struct sha256 *sha, bool keep) MUST_CHECK;
+
 /* Something was accepted since the last call, and may not be on disk yet (the durability tick asks). */
 bool ingest_take_activity(struct ingest *in);
 
@@ -49,7 +53,7 @@ int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags
 		  struct upload_row *ret, struct upload_file **ret_file) MUST_CHECK; /* O_EXCL, O_TRUNC obeyed */
 /* For reading or writing.  A registered picture opened for reading: -ENODATA, read its snapshot instead. */
 int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **ret) MUST_CHECK;
-int64_t ingest_snapshot(struct upload_file *f); /* the snapshot its entry was registered as; 0: none (any more) */
+int64_t ingest_snapshot(struct upload_file *f); /* the snapshot its entry was last registered as; 0: none */
 int ingest_fd(struct upload_file *f); /* borrowed; -1 until ingest_fill for a registered entry that was opened for writing without O_TRUNC */
 /* Writes all of it. -ENODATA: the snapshot's bytes must be had first (then ingest_fill with a descriptor of them, and again). */
 int ingest_write(struct upload_file *f, const void *data, size_t size, off_t off) MUST_CHECK;
@@ -65,7 +69,8 @@ int ingest_unlink(struct ingest *in, int64_t parent, const char *name, bool dire
 int ingest_fsync_all(struct ingest *in) MUST_CHECK; /* fsyncdir: spool and rows */
 
 /* ---- captures: one at a time per camera; who comes while one is under way, or within min_interval after it, gets that one ---- */
-/* Called exactly once, from a worker: 0 and the registered snapshot, or -errno and one sentence. */
+/* Called exactly once, without locks, from a worker or before ingest_capture returns: 0 and the registered snapshot, or -errno and one
+ * sentence. */
 typedef void capture_fn(void *user, int err, int64_t snapshot, const char *why);
 bool ingest_can_capture(struct ingest *in, int64_t camera);
 int ingest_capture(struct ingest *in, int64_t camera, capture_fn *fn, void *user, uint64_t *ret_ticket) MUST_CHECK; /* -ENODEV: not configured */

@@ -271,7 +271,8 @@ static int sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_nee
 
 	READ(db, c);
 	QUERY(q, db,
-	      "SELECT coalesce(max(gone = 0 OR queued > 0), 0), coalesce(max(queued > 0), 0)"
+	      "SELECT coalesce(max(gone = 0 OR queued > 0), 0),"
+	      " coalesce(max(queued > 0 OR (gone = 0 AND replicas = 0)), 0)"
 	      " FROM snapshot WHERE sha256 = ?1",
 	      SHA(true, *sha));
 	r = query_next(&q);

@@ -112,11 +112,13 @@ static int register_capture(struct capture *c, const struct buf *picture, int64_
 	reg.height = info.height;
 	reg.origin = origin.data;
 	in->active = true;
-	pthread_rwlock_rdlock(&in->adopting);
+	pthread_rwlock_rdlock(adopting_of(in, &reg.sha));
 	r = spool(in, picture, &reg.sha);
 	if (r == 0)
 		r = catalog_register(in->cat, &reg, ret_id, &new);
-	pthread_rwlock_unlock(&in->adopting);
+	pthread_rwlock_unlock(adopting_of(in, &reg.sha));
+	if (r < 0)
+		(void)!ingest_settle(in, &reg.sha, true);
 	return r;
 }
 
@@ -164,7 +166,9 @@ static void capture_job(void *arg)
 			 why[0] ? why : strerror(-r));
 	if (r < 0 && r != -ECANCELED)
 		log_warn("%s", call.why);
-	(void)catalog_camera_result(in->cat, c->camera, taken_us, r < 0 ? call.why : NULL);
+	if (r != -ECANCELED) /* its failure to be kept shows in the next one's */
+		(void)!catalog_camera_result(in->cat, c->camera, r < 0 ? 0 : taken_us,
+					     r < 0 ? call.why : NULL);
 	answer(c, r, snapshot, call.why);
 }
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MINUTE_US INT64_C(60000000)
+
 /* Files that travel with pictures and are nobody's mistake. */
 static bool is_bystander(const char *name)
 {
@@ -55,39 +57,83 @@ const char *group_of(const struct ingest *in, const char *camera)
 	return NULL;
 }
 
-void set_state(struct ingest *in, const struct upload_row *row, enum upload_state state,
-	       int64_t snapshot, const char *error)
+static void tell_due(struct ingest *in, int64_t due_us)
 {
-	struct upload_row set = {.id = row->id, .state = state, .snapshot = snapshot};
-	int r = catalog_upload_set(in->cat, &set,
-				   UPLOAD_SET_STATE | UPLOAD_SET_SNAPSHOT | UPLOAD_SET_DUE, error,
-				   false);
-
-	if (r < 0 && r != -ENOENT)
-		log_err("cannot note the state of upload \"%s\": %s", row->name, strerror(-r));
-	else if (state == UPLOAD_REJECTED && row->state != UPLOAD_REJECTED)
-		log_warn("rejected upload \"%s\": %s; it stays where it is", row->name, error);
-}
-
-void look_later(struct ingest *in, const struct upload_row *row, enum upload_state state,
-		int64_t after_us)
-{
-	struct upload_row set = {.id = row->id, .state = state, .due_us = now_us() + after_us};
 	due_fn *due;
 	void *user;
 
-	if (catalog_upload_set(in->cat, &set, UPLOAD_SET_STATE | UPLOAD_SET_DUE, NULL, false) < 0)
-		return;
 	pthread_mutex_lock(&in->lock);
 	due = in->due;
 	user = in->due_user;
 	pthread_mutex_unlock(&in->lock);
 	if (due)
-		due(user, set.due_us);
+		due(user, due_us);
+}
+
+void look_at_all_later(struct ingest *in)
+{
+	in->missed = true;
+	tell_due(in, now_us() + EMPTY_QUIET_US);
+}
+
+/* A row that cannot be written (the disk is full) must not be forgotten. */
+static int note(struct ingest *in, const struct upload_row *set, unsigned mask, const char *error)
+{
+	int r = catalog_upload_set(in->cat, set, mask, error, false);
+
+	if (r < 0 && r != -ENOENT)
+		look_at_all_later(in);
+	return r;
+}
+
+void set_state(struct ingest *in, const struct upload_row *row, enum upload_state state,
+	       int64_t snapshot, const char *error)
+{
+	struct upload_row set = {.id = row->id, .state = state, .snapshot = snapshot};
+	int r = note(in, &set, UPLOAD_SET_STATE | UPLOAD_SET_SNAPSHOT | UPLOAD_SET_DUE, error);
+
+	if (r == 0 && state == UPLOAD_REJECTED && row->state != UPLOAD_REJECTED)
+		log_warn("rejected upload \"%s\": %s; it stays where it is", row->name, error);
+}
+
+static int schedule(struct ingest *in, const struct upload_row *row, enum upload_state state,
+		    int64_t after_us, const char *error)
+{
+	struct upload_row set = {.id = row->id, .state = state, .due_us = now_us() + after_us};
+	int r = note(in, &set, UPLOAD_SET_STATE | UPLOAD_SET_DUE, error);
+
+	if (r == 0)
+		tell_due(in, set.due_us);
+	return r;
+}
+
+void look_later(struct ingest *in, const struct upload_row *row, enum upload_state state,
+		int64_t after_us)
+{
+	(void)schedule(in, row, state, after_us, NULL);
+}
+
+void try_later(struct ingest *in, const struct upload_row *row, int err)
+{
+	char text[256], before[256] = "";
+	int64_t now = mono_us(), last = in->complained_us;
+	int r;
+
+	(void)snprintf(text, sizeof(text), "cannot be registered now: %s; it is tried again",
+		       strerror(-err));
+	(void)!catalog_upload_error(in->cat, row->id, before);
+	r = schedule(in, row, UPLOAD_WAITING, EMPTY_QUIET_US, text);
+	if (r == -ENOENT) /* removed meanwhile */
+		return;
+	/* Once per upload; where not even that can be remembered, once a minute. */
+	if (strcmp(before, text) == 0 || (r < 0 && last != 0 && now - last < MINUTE_US))
+		return;
+	in->complained_us = now;
+	log_err("upload \"%s\" %s", row->name, text);
 }
 
 /* "front/2026/a.jpg": the first directory names the camera; a file in upload/ itself belongs to the camera "upload". */
-static void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MAX + 1])
+void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MAX + 1])
 {
 	size_t n = strcspn(path, "/");
 
@@ -98,6 +144,8 @@ static void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CA
 	memcpy(title, path, n);
 	title[n] = '\0';
 	camera_name_from(title, name);
+	if (!file_name_ok(title))
+		memcpy(title, name, strlen(name) + 1);
 }
 
 static int origin_json(const char *path, struct buf *out)
@@ -114,7 +162,7 @@ static int origin_json(const char *path, struct buf *out)
 static int hand_over(struct ingest *in, struct entry *e, const struct upload_row *row,
 		     struct registration *reg)
 {
-	bool durable = in->conf->durability == DURABILITY_CLOSE, new;
+	bool durable = in->conf->durability == DURABILITY_CLOSE, new = true;
 	int64_t snapshot;
 	char name[24];
 	int r;
@@ -125,21 +173,25 @@ static int hand_over(struct ingest *in, struct entry *e, const struct upload_row
 	reg->target = in->target;
 	reg->n_targets = in->n_targets;
 	reg->durable = durable;
-	pthread_rwlock_rdlock(&in->adopting);
+	if (durable && fsync(e->fd) < 0) /* here, not under the lock */
+		return -errno;
+	pthread_rwlock_rdlock(adopting_of(in, &reg->sha));
 	r = cache_adopt(in->cache, in->dir, name, &reg->sha, durable);
 	if (r == 0) /* what stat says must be what the writer left, also after the file is gone */
 		r = catalog_upload_set(in->cat, row, UPLOAD_SET_MTIME | UPLOAD_SET_SIZE, NULL,
 				       false);
 	if (r == 0)
 		r = catalog_register(in->cat, reg, &snapshot, &new);
-	pthread_rwlock_unlock(&in->adopting);
-	if (r < 0)
-		return r;
-	e->registered = true;
-	(void)unlinkat(in->dir, name, 0);
-	e->row.state = UPLOAD_REGISTERED;
-	e->row.snapshot = snapshot;
-	return 0;
+	pthread_rwlock_unlock(adopting_of(in, &reg->sha));
+	if (r == 0) {
+		e->snapshot = snapshot;
+		e->registered = true;
+		(void)unlinkat(in->dir, name, 0);
+	}
+	/* Not registered, or every store has had these bytes before. */
+	if ((r < 0 || !new) && ingest_settle(in, &reg->sha, true) < 0)
+		log_debug("a blob stays in the spool until the next start");
+	return r;
 }
 
 static int register_picture(struct ingest *in, struct entry *e, const struct upload_row *row,
@@ -150,7 +202,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 	char camera[CAMERA_MAX + 1], title[NAME_LIMIT + 1];
 	struct hashes h;
 	struct when when;
-	int64_t side_entry = 0;
+	int64_t side_entry;
 	bool has_side = sidecar_beside(in, row, &side, &side_entry) == 0;
 
 	when_taken(has_side ? &side : NULL, jpeg, path, row, &when);
@@ -180,12 +232,24 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 		.origin = origin.data,
 	};
 	r = hand_over(in, e, row, &reg);
-	if (r == 0 && has_side)
-		sidecar_taken(in, side_entry, e->row.snapshot);
-	/* One that was closed meanwhile did not find a registered picture yet. */
-	else if (r == 0 && sidecar_beside(in, row, &side, &side_entry) == 0)
-		consider_id(in, side_entry, false);
-	return r;
+	if ((r == -EINVAL || r == -E2BIG) &&
+	    has_side) { /* its fault, perhaps: it is told so below */
+		reg.sidecar = NULL;
+		r = hand_over(in, e, row, &reg);
+	}
+	if (r < 0)
+		return r;
+	/* Also one that was closed, or written again, meanwhile. */
+	sidecar_done(&side);
+	side = (struct sidecar){0};
+	if (sidecar_beside(in, row, &side, &side_entry) == 0)
+		(void)!consider_id(in, side_entry, false);
+	return 0;
+}
+
+static bool is_bad(int r)
+{
+	return r == -EBADMSG || r == -EFBIG || r == -EINVAL;
 }
 
 static void consider_picture(struct ingest *in, struct entry *e, const struct upload_row *row,
@@ -202,17 +266,18 @@ static void consider_picture(struct ingest *in, struct entry *e, const struct up
 	r = row->size > PICTURE_BYTES ? -EFBIG : jpeg_probe_fd(e->fd, &jpeg, why);
 	if (r == -EFBIG)
 		(void)snprintf(why, sizeof(why), "is larger than %u MiB", PICTURE_BYTES >> 20);
-	if (r == 0)
+	if (r == 0) {
 		r = register_picture(in, e, row, &jpeg, path, final);
-	else if ((r == -EBADMSG || r == -EFBIG) && !final)
-		look_later(in, row, UPLOAD_WAITING, QUIET_US);
-	else if (r == -EBADMSG || r == -EFBIG)
-		set_state(in, row, UPLOAD_REJECTED, 0, why);
-	if (r < 0 && r != -EBADMSG && r != -EFBIG) {
-		log_err("cannot register upload \"%s\": %s; it is kept and tried again", row->name,
-			strerror(-r));
-		look_later(in, row, UPLOAD_WAITING, EMPTY_QUIET_US);
+		if (r == -EINVAL)
+			(void)snprintf(why, sizeof(why),
+				       "has a name or a time that cannot be kept");
 	}
+	if (is_bad(r) && !final)
+		look_later(in, row, UPLOAD_WAITING, QUIET_US);
+	else if (is_bad(r))
+		set_state(in, row, UPLOAD_REJECTED, 0, why);
+	else if (r < 0)
+		try_later(in, row, r);
 }
 
 static void consider_other(struct ingest *in, const struct upload_row *row, bool final)
@@ -226,24 +291,26 @@ static void consider_other(struct ingest *in, const struct upload_row *row, bool
 			  "is not a JPEG picture (.jpg) nor a sidecar (.json)");
 }
 
-static void consider_locked(struct ingest *in, struct entry *e, bool final)
+static int consider_locked(struct ingest *in, struct entry *e, bool final)
 {
 	CLEANUP(buf_done) struct buf path = BUF(KEY_MAX * 16);
 	struct upload_row row;
+	int r;
 
-	if (e->unlinked || e->registered || catalog_upload(in->cat, e->id, &row) < 0 || row.is_dir)
-		return;
-	if (catalog_upload_path(in->cat, e->id, &path) < 0 || e->fd < 0)
-		return;
+	if (e->unlinked || e->registered || e->is_dir || e->fd < 0)
+		return 0;
+	r = catalog_upload(in->cat, e->id, &row);
+	if (r == 0)
+		r = catalog_upload_path(in->cat, e->id, &path);
+	if (r < 0)
+		return r;
 	e->dirty = false;
 	entry_live(in, e, &row);
 	if (path_is_temporary(path.data)) {
-		if (row.due_us <
-		    now_us() +
-			    TEMPORARY_KEEP_US /
-				    2) /* also one that waited for something else under another name */
+		/* Also one that waited for something else under another name. */
+		if (row.state != UPLOAD_OPEN || row.due_us < now_us() + TEMPORARY_KEEP_US / 2)
 			look_later(in, &row, UPLOAD_OPEN, TEMPORARY_KEEP_US);
-		return;
+		return 0;
 	}
 	switch (upload_kind_of(row.name)) {
 	case UPLOAD_PICTURE:
@@ -256,21 +323,32 @@ static void consider_locked(struct ingest *in, struct entry *e, bool final)
 		consider_other(in, &row, final);
 		break;
 	}
+	return 0;
 }
 
-void consider(struct ingest *in, struct entry *e, bool final)
+int consider(struct ingest *in, struct entry *e, bool final)
 {
+	int r;
+
 	pthread_rwlock_wrlock(&e->lock);
-	consider_locked(in, e, final);
+	r = consider_locked(in, e, final);
 	pthread_rwlock_unlock(&e->lock);
+	if (r < 0 && r != -ENOENT) /* the catalog cannot be read just now */
+		look_at_all_later(in);
+	return r;
 }
 
-void consider_id(struct ingest *in, int64_t id, bool final)
+int consider_id(struct ingest *in, int64_t id, bool final)
 {
 	struct entry *e;
+	int r = entry_get(in, id, false, &e);
 
-	if (entry_get(in, id, false, &e) < 0)
-		return;
-	consider(in, e, final);
+	if (r < 0) {
+		if (r != -ENOENT)
+			look_at_all_later(in);
+		return r;
+	}
+	r = consider(in, e, final);
 	entry_put(in, e, false);
+	return r;
 }

@@ -29,7 +29,8 @@ int ingest_new(const struct config *conf, struct catalog *cat, struct cache *cac
 			      .n_targets = n_targets,
 			      .dir = -1};
 	pthread_mutex_init(&in->lock, NULL);
-	pthread_rwlock_init(&in->adopting, NULL);
+	for (size_t i = 0; i < ADOPTING; i++)
+		pthread_rwlock_init(&in->adopting[i], NULL);
 	r = buf_printf(&path, "%s/upload", conf->state);
 	if (r == 0)
 		r = make_dirs(path.data, 0700);
@@ -52,7 +53,8 @@ struct ingest *ingest_free(struct ingest *in)
 	in->stopping = true;
 	captures_free(in);
 	closep(&in->dir);
-	pthread_rwlock_destroy(&in->adopting);
+	for (size_t i = 0; i < ADOPTING; i++)
+		pthread_rwlock_destroy(&in->adopting[i]);
 	pthread_mutex_destroy(&in->lock);
 	free(in);
 	return NULL;
@@ -71,6 +73,29 @@ bool ingest_take_activity(struct ingest *in)
 	return atomic_exchange(&in->active, false);
 }
 
+/* ---- the spool's end ---- */
+
+pthread_rwlock_t *adopting_of(struct ingest *in, const struct sha256 *sha)
+{
+	return &in->adopting[sha->b[0] % ADOPTING];
+}
+
+int ingest_settle(struct ingest *in, const struct sha256 *sha, bool keep)
+{
+	bool held = false, needed;
+	int r = 0;
+
+	/* Nobody is between putting these bytes there and the row that needs them. */
+	pthread_rwlock_wrlock(adopting_of(in, sha));
+	needed = catalog_sha_needed(in->cat, sha, &held);
+	if (!needed || (!held && !keep))
+		r = cache_drop(in->cache, sha, BLOB_SPOOL);
+	else if (!held)
+		r = cache_settle(in->cache, sha);
+	pthread_rwlock_unlock(adopting_of(in, sha));
+	return r == -ENOENT ? 0 : r;
+}
+
 /* ---- what is due ---- */
 
 struct batch {
@@ -83,34 +108,102 @@ static int collect(void *user, const struct upload_row *row)
 	struct batch *b = user;
 
 	b->row[b->n++] = *row;
-	return b->n == BATCH;
+	return 0;
 }
 
-static void drop_temporary(struct ingest *in, const struct upload_row *row)
+static bool is_being_written(struct ingest *in, int64_t id)
 {
+	struct entry *e = entry_find(in, id);
+	bool writing = e && entry_has_writers(in, e);
+
+	if (e)
+		entry_put(in, e, false);
+	return writing;
+}
+
+/* Times that can be set say nothing: when bytes, times or the name last changed. */
+static int64_t untouched_us(struct ingest *in, const struct upload_row *row)
+{
+	int64_t last = row->ctime_ns / 1000;
+	struct stat st;
 	char name[24];
 
-	log_info("removing temporary upload \"%s\": nobody came back for it in a week", row->name);
-	if (catalog_upload_remove(in->cat, row->id) < 0)
-		return;
 	upload_file_name(row->id, name);
-	(void)unlinkat(in->dir, name, 0);
+	if (fstatat(in->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		int64_t us = st.st_ctim.tv_sec * INT64_C(1000000) + st.st_ctim.tv_nsec / 1000;
+
+		last = us > last ? us : last;
+	}
+	return now_us() - last;
+}
+
+static void look_at_temporary(struct ingest *in, const struct upload_row *row)
+{
+	int64_t left = TEMPORARY_KEEP_US - untouched_us(in, row);
+
+	if (left > 0) {
+		look_later(in, row, UPLOAD_OPEN, left + QUIET_US);
+	} else if (catalog_upload_remove(in->cat, row->id) == 0) {
+		log_info("removed temporary upload \"%s\": nobody came back for it in a week",
+			 row->name);
+		forget_bytes(in, row);
+	}
 }
 
 static void look_due(struct ingest *in, const struct upload_row *row)
 {
 	CLEANUP(buf_done) struct buf path = BUF(KEY_MAX * 16);
-	struct entry *e = entry_find(in, row->id);
-	bool writing = e && entry_has_writers(in, e);
+	int r = 0;
 
-	if (e)
-		entry_put(in, e, false);
-	if (writing)
+	if (is_being_written(in, row->id))
 		look_later(in, row, row->state, QUIET_US);
 	else if (catalog_upload_path(in->cat, row->id, &path) == 0 && path_is_temporary(path.data))
-		drop_temporary(in, row);
+		look_at_temporary(in, row);
 	else
-		consider_id(in, row->id, true);
+		r = consider_id(in, row->id, true);
+	if (r < 0)
+		look_later(in, row, row->state, EMPTY_QUIET_US);
+}
+
+/* Rows that should be on the schedule and are not: after a crash, or when the disk was full. */
+static void look_unscheduled(struct ingest *in, const struct upload_row *row)
+{
+	char name[24];
+	struct entry *e;
+
+	upload_file_name(row->id, name);
+	if (row->is_dir || is_being_written(in, row->id))
+		return;
+	if (row->state == UPLOAD_OPEN && row->due_us == 0) {
+		(void)!consider_id(in, row->id, false);
+	} else if (row->state == UPLOAD_REGISTERED &&
+		   faccessat(in->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+		   entry_get(in, row->id, false, &e) == 0) {
+		/* Committed, but not unlinked; unless somebody begins to write it again just now. */
+		pthread_rwlock_wrlock(&e->lock);
+		if (e->registered)
+			(void)unlinkat(in->dir, name, 0);
+		pthread_rwlock_unlock(&e->lock);
+		entry_put(in, e, false);
+	}
+}
+
+static int look_at_all(struct ingest *in, _Atomic bool *cancel)
+{
+	CLEANUP(freep) struct batch *b = calloc(1, sizeof(*b));
+	int64_t last = 0;
+	int r = b ? 0 : -ENOMEM;
+
+	while (r == 0 && !*cancel) {
+		b->n = 0;
+		r = catalog_upload_each(in->cat, last, BATCH, collect, b);
+		for (size_t i = 0; r >= 0 && i < b->n && !*cancel; i++)
+			look_unscheduled(in, &b->row[i]);
+		if (r < 0 || b->n < BATCH)
+			break;
+		last = b->row[b->n - 1].id;
+	}
+	return r;
 }
 
 static int first_due(void *user, const struct upload_row *row)
@@ -132,30 +225,19 @@ int ingest_run_due(struct ingest *in, int64_t now_us_, int64_t *ret_next_us)
 		return r;
 	for (size_t i = 0; i < b->n && !in->stopping; i++)
 		look_due(in, &b->row[i]);
-	r = catalog_upload_due(in->cat, INT64_MAX, 1, first_due, &next);
+	if (atomic_exchange(&in->missed, false))
+		r = look_at_all(in, &in->stopping);
+	if (r == 0)
+		r = catalog_upload_due(in->cat, INT64_MAX, 1, first_due, &next);
 	if (r < 0)
 		return r;
+	if (in->missed) /* still: not at once, the same would fail again */
+		next = now_us_ + EMPTY_QUIET_US;
 	*ret_next_us = next;
 	return 0;
 }
 
 /* ---- after a crash ---- */
-
-static void recover_entry(struct ingest *in, const struct upload_row *row)
-{
-	struct entry *e = row->is_dir ? NULL : entry_find(in, row->id);
-	char name[24];
-
-	if (e) { /* somebody of this life has it open */
-		entry_put(in, e, false);
-	} else if (!row->is_dir &&
-		   row->state == UPLOAD_REGISTERED) { /* committed, but not yet unlinked */
-		upload_file_name(row->id, name);
-		(void)unlinkat(in->dir, name, 0);
-	} else if (!row->is_dir && row->state == UPLOAD_OPEN) {
-		consider_id(in, row->id, false);
-	}
-}
 
 /* Bytes whose row is gone (a crash between the row's removal and theirs). */
 static int drop_strays(struct ingest *in, _Atomic bool *cancel)
@@ -191,47 +273,15 @@ struct spool_check {
 static int check_blob(void *user, const struct sha256 *sha, uint64_t size)
 {
 	struct spool_check *c = user;
-	bool queued = false, needed;
-	int r = 0;
 
-	if (*c->cancel)
-		return -ECANCELED;
-	pthread_rwlock_wrlock(&c->in->adopting);
-	needed = catalog_sha_needed(c->in->cat, sha, &queued);
-	if (!needed)
-		r = cache_drop(c->in->cache, sha, BLOB_SPOOL);
-	else if (!queued && c->in->n_targets > 0)
-		r = cache_settle(c->in->cache, sha);
-	pthread_rwlock_unlock(&c->in->adopting);
-	return r == -ENOENT ? 0 : r;
-}
-
-struct recovery {
-	struct ingest *in;
-	int64_t last;
-	unsigned n;
-};
-
-static int recover_row(void *user, const struct upload_row *row)
-{
-	struct recovery *r = user;
-
-	r->n++;
-	r->last = row->id;
-	recover_entry(r->in, row);
-	return 0;
+	return *c->cancel ? -ECANCELED : ingest_settle(c->in, sha, true);
 }
 
 int ingest_recover(struct ingest *in, _Atomic bool *cancel)
 {
 	struct spool_check check = {.in = in, .cancel = cancel};
-	struct recovery state = {.in = in};
-	int r = 0;
+	int r = look_at_all(in, cancel);
 
-	do {
-		state.n = 0;
-		r = catalog_upload_each(in->cat, state.last, BATCH, recover_row, &state);
-	} while (r == 0 && state.n == BATCH && !*cancel);
 	if (r == 0)
 		r = drop_strays(in, cancel);
 	if (r == 0)

@@ -19,16 +19,19 @@ struct entry {
 	int64_t id;
 	unsigned users, writers; /* ingest.lock */
 	struct entry *next;      /* ingest.lock */
-	/* lock: shared by writers, exclusive while the bytes are hashed and handed over, so no write slips between the two. */
+	bool is_dir;             /* never changes */
+	/* lock: shared by writers, exclusive while the bytes are hashed and handed over or attributes are set, so nothing
+	 * slips in between. */
 	pthread_rwlock_t lock;
-	_Atomic int
-		fd; /* <state>/upload/<id>, read and write; -1: registered and not rewritten. Set once; replaced by dup2. */
+	/* <state>/upload/<id>, read and write; -1: registered and not rewritten. Set once; replaced by dup3. */
+	_Atomic int fd;
 	_Atomic bool
 		registered; /* the bytes behind fd, if any, are the spool's: never write them */
-	_Atomic bool dirty; /* written since it was last looked at */
+	_Atomic bool dirty; /* changed since it was last looked at */
+	_Atomic int64_t snapshot; /* it was last registered as; 0: never */
 	_Atomic bool
-		unlinked; /* its row is gone; `row` has the last of it (written before the flag) */
-	struct upload_row row;
+		unlinked; /* its row is gone; `last` has what it was (written once, before the flag) */
+	struct upload_row last;
 };
 
 struct upload_file {
@@ -39,7 +42,7 @@ struct upload_file {
 
 struct capture; /* capture.c: one per configured camera */
 
-enum { TABLE = 256 };
+enum { TABLE = 256, ADOPTING = 16 };
 struct ingest {
 	const struct config *conf;
 	struct catalog *cat;
@@ -51,13 +54,16 @@ struct ingest {
 	struct entry *table[TABLE];
 	due_fn *due;
 	void *due_user;
-	pthread_rwlock_t
-		adopting; /* shared: from the link into the spool to the commit; exclusive: while orphans are looked for */
+	/* By SHA-256. Shared: from the link into the spool to the commit; exclusive: while a blob is judged and let go. */
+	pthread_rwlock_t adopting[ADOPTING];
 	struct capture *capture;
 	size_t n_captures;
 	struct pool *pool;
 	_Atomic bool stopping;
 	_Atomic bool active; /* something was accepted since the last durability tick */
+	_Atomic bool
+		missed; /* a row could not be put on the schedule: all rows are to be looked at again */
+	_Atomic int64_t complained_us; /* last time that was logged */
 };
 
 /* ---- table.c ---- */
@@ -67,20 +73,28 @@ void entry_put(struct ingest *in, struct entry *e, bool writer);
 struct entry *entry_find(struct ingest *in,
 			 int64_t id); /* only if somebody has it; entry_put after */
 void upload_file_name(int64_t id, char out[24]);
-/* Size and mtime of bytes that are not registered, over the row. */
+/* Size and mtime of bytes that are not registered, over the row; a row that was registered since it was read is read again. Not from
+ * a catalog callback, which would see the old row. */
 void entry_live(struct ingest *in, const struct entry *e, struct upload_row *row);
 bool entry_has_writers(struct ingest *in, const struct entry *e);
 
 /* ---- consider.c ---- */
 /* Looks at an entry: registers it, takes it in as a sidecar, keeps, rejects, or says when to look again. `final`: it has been quiet. */
-void consider(struct ingest *in, struct entry *e, bool final);
-void consider_id(struct ingest *in, int64_t id, bool final);
+int consider(struct ingest *in, struct entry *e, bool final); /* < 0: it could not be looked at */
+int consider_id(struct ingest *in, int64_t id, bool final);
 /* Puts it on the schedule. */
 void look_later(struct ingest *in, const struct upload_row *row, enum upload_state state,
 		int64_t after_us);
+/* The same after a failure of ours, which is logged once and shown as its error meanwhile. */
+void try_later(struct ingest *in, const struct upload_row *row, int err);
+/* All rows, as after a crash, since one could not be put there. */
+void look_at_all_later(struct ingest *in);
 void set_state(struct ingest *in, const struct upload_row *row, enum upload_state state,
 	       int64_t snapshot, const char *error);
 bool path_is_temporary(const char *path);
+const char *group_of(const struct ingest *in, const char *camera);
+/* A camera's name, and what was received as its title, from the first part of a path; title only where it can be kept. */
+void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MAX + 1]);
 
 /* ---- when.c ---- */
 struct when {
@@ -94,14 +108,16 @@ void when_taken(const struct sidecar *side, const struct jpeg_info *jpeg, const 
 		const struct upload_row *row, struct when *ret);
 
 /* ---- pair.c ---- */
-/* The sidecar lying beside a picture, parsed; -ENOENT: none. A broken one is rejected on the way. */
+/* The whole sidecar lying beside a picture, parsed; -ENOENT: none. A broken one is judged by itself, when its time has come. */
 int sidecar_beside(struct ingest *in, const struct upload_row *picture, struct sidecar *ret,
 		   int64_t *ret_entry) MUST_CHECK;
-void sidecar_taken(struct ingest *in, int64_t entry, int64_t snapshot);
 void consider_sidecar(struct ingest *in, struct entry *e, const struct upload_row *row, bool final);
 
 /* ---- capture.c ---- */
 int captures_new(struct ingest *in, const struct camera_slot *camera, size_t n) MUST_CHECK;
 void captures_free(struct ingest *in);
-/* Hash, spool, one transaction: for bytes in memory. */
-const char *group_of(const struct ingest *in, const char *camera);
+
+/* ---- tree.c, ingest.c ---- */
+/* The row is gone: its bytes go now, or with the last handle. */
+void forget_bytes(struct ingest *in, const struct upload_row *row);
+pthread_rwlock_t *adopting_of(struct ingest *in, const struct sha256 *sha);

@@ -50,36 +50,24 @@ static size_t stem_length(const char *name)
 int sidecar_beside(struct ingest *in, const struct upload_row *picture, struct sidecar *ret,
 		   int64_t *ret_entry)
 {
-	char name[2][NAME_LIMIT + 8], why[WHY_MAX] = "";
+	static const char *const suffix[] = {".json", ".JSON"};
+	int whole = (int)strlen(picture->name), stem = (int)stem_length(picture->name);
+	char name[NAME_LIMIT + 8], why[WHY_MAX];
 	struct upload_row row;
 
-	(void)snprintf(name[0], sizeof(name[0]), "%s.json", picture->name);
-	(void)snprintf(name[1], sizeof(name[1]), "%.*s.json", (int)stem_length(picture->name),
-		       picture->name);
-	for (int i = 0; i < 2; i++) {
-		int r = strlen(name[i]) > NAME_LIMIT
-				? -ENOENT
-				: catalog_upload_find(in->cat, picture->parent, name[i], &row);
-
-		if (r < 0 || row.is_dir || row.state == UPLOAD_OPEN)
+	for (size_t i = 0; i < 2 * ARRAY_LEN(suffix); i++) {
+		(void)snprintf(name, sizeof(name), "%.*s%s", i < ARRAY_LEN(suffix) ? whole : stem,
+			       picture->name, suffix[i % ARRAY_LEN(suffix)]);
+		if (strlen(name) > NAME_LIMIT ||
+		    catalog_upload_find(in->cat, picture->parent, name, &row) < 0 || row.is_dir ||
+		    row.state == UPLOAD_OPEN)
 			continue;
-		r = parse_entry(in, row.id, ret, why);
-		if (r == 0) {
+		if (parse_entry(in, row.id, ret, why) == 0) {
 			*ret_entry = row.id;
 			return 0;
 		}
-		if (r == -EBADMSG || r == -EFBIG)
-			set_state(in, &row, UPLOAD_REJECTED, 0, why);
 	}
 	return -ENOENT;
-}
-
-void sidecar_taken(struct ingest *in, int64_t entry, int64_t snapshot)
-{
-	struct upload_row row;
-
-	if (catalog_upload(in->cat, entry, &row) == 0)
-		set_state(in, &row, UPLOAD_KEPT, snapshot, NULL);
 }
 
 static bool has_picture_suffix(const char *name, size_t len)
@@ -110,34 +98,53 @@ static int picture_beside(struct ingest *in, const struct upload_row *side, stru
 	return -ENOENT;
 }
 
+/* -ENOENT: its picture is not registered (yet). */
+static int take_in(struct ingest *in, const struct upload_row *row, const struct sidecar *s)
+{
+	struct upload_row picture;
+	int r = picture_beside(in, row, &picture);
+
+	if (r < 0)
+		return r;
+	r = catalog_merge_sidecar(in->cat, picture.snapshot, s, in->target, in->n_targets);
+	if (r == 0)
+		set_state(in, row, UPLOAD_KEPT, picture.snapshot, NULL);
+	return r;
+}
+
+static int hold(struct ingest *in, const struct upload_row *row, const struct sidecar *s,
+		bool final)
+{
+	int r;
+
+	if (final && row->state == UPLOAD_HELD) {
+		set_state(in, row, UPLOAD_REJECTED, 0, "its picture did not come within a day");
+		return 0;
+	}
+	look_later(in, row, UPLOAD_HELD, HELD_US);
+	/* A picture that was registered just before did not see it held. */
+	r = take_in(in, row, s);
+	return r == -ENOENT ? 0 : r;
+}
+
 void consider_sidecar(struct ingest *in, struct entry *e, const struct upload_row *row, bool final)
 {
 	CLEANUP(sidecar_done) struct sidecar s = {0};
-	struct upload_row picture;
 	char why[WHY_MAX] = "";
 	int r = parse_fd(e->fd, &s, why);
+	bool broken = r == -EBADMSG || r == -EFBIG;
 
-	if (r == -EBADMSG || r == -EFBIG) {
-		if (final)
-			set_state(in, row, UPLOAD_REJECTED, 0, why);
-		else
-			look_later(in, row, UPLOAD_WAITING, QUIET_US);
-		return;
-	}
-	if (r == 0 && picture_beside(in, row, &picture) == 0) {
-		r = catalog_merge_sidecar(in->cat, picture.snapshot, &s, in->target, in->n_targets);
-		if (r == 0)
-			set_state(in, row, UPLOAD_KEPT, picture.snapshot, NULL);
-	} else if (r == 0) {
-		if (final && row->state == UPLOAD_HELD)
-			set_state(in, row, UPLOAD_REJECTED, 0,
-				  "its picture did not come within a day");
-		else
-			look_later(in, row, UPLOAD_HELD, HELD_US);
-	}
-	if (r < 0) {
-		log_err("cannot take in sidecar \"%s\": %s; it is kept and tried again", row->name,
-			strerror(-r));
-		look_later(in, row, UPLOAD_WAITING, EMPTY_QUIET_US);
-	}
+	if (r == 0)
+		r = take_in(in, row, &s);
+	if (r == -ENOENT)
+		r = hold(in, row, &s, final);
+	if (r == -EINVAL || r == -E2BIG)
+		set_state(in, row, UPLOAD_REJECTED, 0,
+			  "has more labels, or longer ones, than can be kept");
+	else if (broken && final)
+		set_state(in, row, UPLOAD_REJECTED, 0, why);
+	else if (broken)
+		look_later(in, row, UPLOAD_WAITING, QUIET_US);
+	else if (r < 0)
+		try_later(in, row, r);
 }

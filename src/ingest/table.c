@@ -25,13 +25,16 @@ static struct entry **slot_of(struct ingest *in, int64_t id)
 /* A registered picture has no file of its own any more; a stray one (a crash between commit and unlink) is not looked at. */
 static int open_bytes(struct ingest *in, struct entry *e)
 {
+	struct upload_row row;
 	char name[24];
-	int r = catalog_upload(in->cat, e->id, &e->row);
+	int r = catalog_upload(in->cat, e->id, &row);
 
 	if (r < 0)
 		return r;
-	e->registered = e->row.state == UPLOAD_REGISTERED;
-	if (e->row.is_dir || e->registered)
+	e->is_dir = row.is_dir;
+	e->registered = row.state == UPLOAD_REGISTERED;
+	e->snapshot = e->registered ? row.snapshot : 0;
+	if (e->is_dir || e->registered)
 		return 0;
 	upload_file_name(e->id, name);
 	e->fd = openat(in->dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -126,8 +129,13 @@ void entry_live(struct ingest *in, const struct entry *e, struct upload_row *row
 		return;
 	upload_file_name(row->id, name);
 	r = e && e->fd >= 0 ? fstat(e->fd, &st) : fstatat(in->dir, name, &st, AT_SYMLINK_NOFOLLOW);
-	if (r < 0)
+	if (r < 0) { /* handed over meanwhile: then the row knows */
+		struct upload_row now;
+
+		if (catalog_upload(in->cat, row->id, &now) == 0)
+			*row = now;
 		return;
+	}
 	int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 
 	row->size = (uint64_t)st.st_size;

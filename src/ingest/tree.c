@@ -17,10 +17,12 @@ int ingest_entry(struct ingest *in, int64_t id, struct upload_row *ret)
 	struct upload_row row;
 	int r = 0;
 
-	if (e && e->unlinked)
-		row = e->row;
-	else
+	if (e && e->unlinked) {
+		row = e->last;
+		row.state = e->registered ? UPLOAD_REGISTERED : UPLOAD_OPEN;
+	} else {
 		r = catalog_upload(in->cat, id, &row);
+	}
 	if (r == 0) {
 		entry_live(in, e, &row);
 		*ret = row;
@@ -42,27 +44,59 @@ int ingest_lookup(struct ingest *in, int64_t parent, const char *name, struct up
 	return r;
 }
 
-struct lister {
-	struct ingest *in;
-	upload_fn *fn;
-	void *user;
+enum { LIST_PAGE = 256 };
+struct page {
+	struct upload_row row[LIST_PAGE];
+	unsigned n;
 };
 
-static int list_live(void *user, const struct upload_row *row)
+static int collect(void *user, const struct upload_row *row)
 {
-	struct lister *l = user;
-	struct upload_row live = *row;
+	struct page *p = user;
 
-	entry_live(l->in, NULL, &live);
-	return l->fn(l->user, &live);
+	p->row[p->n++] = *row;
+	return 0;
+}
+
+static int next_page(struct ingest *in, int64_t parent, const char *after, unsigned limit,
+		     struct page *p)
+{
+	p->n = 0;
+	return catalog_upload_list(in->cat, parent, after, limit < LIST_PAGE ? limit : LIST_PAGE,
+				   collect, p);
 }
 
 int ingest_list(struct ingest *in, int64_t parent, const char *after, unsigned limit, upload_fn *fn,
 		void *user)
 {
-	struct lister l = {.in = in, .fn = fn, .user = user};
+	CLEANUP(freep) struct page *p = malloc(sizeof(*p));
+	int r = p ? 0 : -ENOMEM;
 
-	return catalog_upload_list(in->cat, parent, after, limit, list_live, &l);
+	while (r == 0 && limit > 0) {
+		r = next_page(in, parent, after, limit, p);
+		for (unsigned i = 0; r == 0 && i < p->n; i++) {
+			entry_live(in, NULL, &p->row[i]);
+			r = fn(user, &p->row[i]);
+		}
+		if (r != 0 || p->n < LIST_PAGE)
+			break;
+		after = p->row[p->n - 1].name;
+		limit -= p->n;
+	}
+	return r;
+}
+
+/* A directory in upload/ itself is a camera. */
+static int ensure_camera(struct ingest *in, const char *dir)
+{
+	char title[NAME_LIMIT + 1], camera[CAMERA_MAX + 1], path[NAME_LIMIT + 2];
+	int64_t id;
+
+	if (upload_name_is_temporary(dir))
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/", dir);
+	camera_of(path, title, camera);
+	return catalog_camera_ensure(in->cat, camera, title, group_of(in, camera), &id);
 }
 
 static int make_row(struct ingest *in, int64_t parent, const char *name, bool is_dir, mode_t mode,
@@ -86,16 +120,16 @@ static int make_row(struct ingest *in, int64_t parent, const char *name, bool is
 int ingest_mkdir(struct ingest *in, int64_t parent, const char *name, mode_t mode, uid_t uid,
 		 gid_t gid, struct upload_row *ret)
 {
-	char camera[CAMERA_MAX + 1];
-	int64_t id;
-	int r = make_row(in, parent, name, true, mode, uid, gid, ret);
+	struct upload_row row;
+	int r = make_row(in, parent, name, true, mode, uid, gid, &row);
 
-	if (r == 0 && parent == 0 && !upload_name_is_temporary(name)) {
-		camera_name_from(name, camera);
-		r = catalog_camera_ensure(in->cat, camera, name, group_of(in, camera), &id);
+	if (r == 0 && parent == 0) {
+		r = ensure_camera(in, name);
 		if (r < 0)
-			(void)catalog_upload_remove(in->cat, ret->id);
+			(void)!catalog_upload_remove(in->cat, row.id);
 	}
+	if (r == 0)
+		*ret = row;
 	return r;
 }
 
@@ -120,20 +154,30 @@ int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags
 		  uid_t uid, gid_t gid, struct upload_row *ret, struct upload_file **ret_file)
 {
 	struct upload_row row;
+	struct upload_file *f = NULL;
 	int r = make_row(in, parent, name, false, mode, uid, gid, &row);
 
 	if (r == -EEXIST && !(flags & O_EXCL)) {
 		r = catalog_upload_find(in->cat, parent, name, &row);
 		if (r == 0)
-			r = ingest_open(in, row.id, flags, ret_file);
+			r = ingest_open(in, row.id, flags, &f);
 	} else if (r == 0) {
-		r = handle_for(in, row.id, true, ret_file);
+		r = handle_for(in, row.id, true, &f);
 		if (r < 0) /* no bytes, no name: the disk is full, say */
-			(void)catalog_upload_remove(in->cat, row.id);
+			(void)!catalog_upload_remove(in->cat, row.id);
+		else
+			f->entry->dirty = true; /* one that is never written is looked at, too */
 	}
 	if (r == 0)
-		*ret = row;
-	return r;
+		r = ingest_entry(in, row.id, &row);
+	if (r < 0) {
+		if (f)
+			ingest_release(f);
+		return r;
+	}
+	*ret = row;
+	*ret_file = f;
+	return 0;
 }
 
 /* The entry begins a new life of its own: what was registered stays a snapshot. Called with the lock held for writing. */
@@ -144,7 +188,7 @@ static int unregister(struct ingest *in, struct entry *e, int bytes_fd)
 	int r;
 
 	upload_file_name(e->id, name);
-	(void)unlinkat(in->dir, name, 0);
+	(void)unlinkat(in->dir, name, 0); /* what a crash left behind the commit */
 	CLEANUP(closep)
 	int fd = openat(in->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -154,22 +198,20 @@ static int unregister(struct ingest *in, struct entry *e, int bytes_fd)
 	if (r == 0)
 		r = catalog_upload_set(in->cat, &row, UPLOAD_SET_STATE | UPLOAD_SET_SNAPSHOT, NULL,
 				       false);
+	if (r == -ENOENT && e->unlinked) /* it lives on in its handles */
+		r = unlinkat(in->dir, name, 0) < 0 ? -errno : 0;
+	/* dup3 swaps what readers of the old number see in one step; none ever reads a foreign file. */
+	if (r == 0 && e->fd >= 0)
+		r = dup3(fd, e->fd, O_CLOEXEC) < 0 ? -errno : 0;
+	else if (r == 0)
+		e->fd = TAKE_FD(fd);
 	if (r < 0) {
 		(void)unlinkat(in->dir, name, 0);
 		return r;
 	}
-	/* dup2 swaps what readers of the old number see in one step; none ever reads a foreign file. */
-	if (e->fd >= 0)
-		r = dup3(fd, e->fd, O_CLOEXEC) < 0 ? -errno : 0;
-	else
-		e->fd = TAKE_FD(fd);
-	if (r == 0) {
-		e->registered = false;
-		e->dirty = true;
-		e->row.state = UPLOAD_OPEN;
-		e->row.snapshot = 0;
-	}
-	return r;
+	e->registered = false;
+	e->dirty = true;
+	return 0;
 }
 
 static int truncate_entry(struct ingest *in, struct entry *e, uint64_t size)
@@ -197,7 +239,7 @@ int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **r
 
 	if (r < 0)
 		return r;
-	if (f->entry->row.is_dir)
+	if (f->entry->is_dir)
 		r = -EISDIR;
 	else if (!writer && f->entry->registered)
 		r = -ENODATA;
@@ -213,7 +255,7 @@ int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **r
 
 int64_t ingest_snapshot(struct upload_file *f)
 {
-	return f->entry->registered ? f->entry->row.snapshot : 0;
+	return f->entry->snapshot;
 }
 
 int ingest_fd(struct upload_file *f)
@@ -273,19 +315,22 @@ int ingest_truncate(struct ingest *in, int64_t id, struct upload_file *f, uint64
 	r = entry_get(in, id, false, &e);
 	if (r < 0)
 		return r;
+	in->active = true;
 	r = truncate_entry(in, e, size);
-	if (r == 0) /* truncate(2) has no close of its own */
-		consider(in, e, false);
+	if (r == 0 && !entry_has_writers(in, e)) /* truncate(2) has no close of its own */
+		(void)!consider(in, e, false);
 	entry_put(in, e, false);
 	return r;
 }
 
 int ingest_flush(struct upload_file *f)
 {
-	f->in->active |= f->writer;
-	if (f->writer && f->entry->dirty)
-		consider(f->in, f->entry, false);
-	if (f->writer && f->in->conf->durability == DURABILITY_CLOSE)
+	if (!f->writer)
+		return 0;
+	f->in->active = true;
+	if (f->entry->dirty)
+		(void)!consider(f->in, f->entry, false);
+	if (f->in->conf->durability == DURABILITY_CLOSE && !f->entry->registered)
 		return ingest_fsync(f);
 	return 0;
 }
@@ -312,64 +357,72 @@ void ingest_release(struct upload_file *f)
 {
 	struct entry *e = f->entry;
 
-	/* A file that was made and never written is nobody's flush. */
-	if (f->writer && !e->unlinked &&
-	    (e->dirty || (!e->registered && e->row.state == UPLOAD_OPEN)))
-		consider(f->in, e, false);
+	/* mknod has no flush, and times may be set between the flush and this. */
+	if (f->writer && e->dirty)
+		(void)!consider(f->in, e, false);
 	entry_put(f->in, e, f->writer);
 	free(f);
 }
 
 /* ---- changes by name or id ---- */
 
-static int set_file_mtime(struct ingest *in, int64_t id, int64_t mtime_ns)
+static int set_file_mtime(int fd, int64_t mtime_ns)
 {
 	struct timespec ts[2] = {
 		{.tv_nsec = UTIME_OMIT},
 		{.tv_sec = mtime_ns / 1000000000, .tv_nsec = mtime_ns % 1000000000}};
-	char name[24];
 
 	if (ts[1].tv_nsec < 0) { /* before 1970 */
 		ts[1].tv_nsec += 1000000000;
 		ts[1].tv_sec--;
 	}
-	upload_file_name(id, name);
-	return utimensat(in->dir, name, ts, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT ? -errno
-											: 0;
+	return futimens(fd, ts) < 0 ? -errno : 0;
+}
+
+static int set_locked(struct ingest *in, struct entry *e, const struct upload_row *row,
+		      unsigned mask)
+{
+	struct upload_row set = *row;
+	int r = 0;
+
+	set.id = e->id;
+	if ((mask & UPLOAD_SET_MTIME) && !e->registered && e->fd >= 0)
+		r = set_file_mtime(e->fd, row->mtime_ns);
+	if (r == 0)
+		r = catalog_upload_set(in->cat, &set, mask, NULL, false);
+	return r == -ENOENT && e->unlinked ? 0 : r;
 }
 
 int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row, unsigned mask)
 {
-	struct upload_row now, set = *row;
-	int r = ingest_entry(in, id, &now);
+	struct upload_row now;
 	struct entry *e;
+	int r = entry_get(in, id, false, &e);
 
 	if (r < 0)
 		return r;
 	in->active = true;
-	set.id = id;
-	if ((mask & UPLOAD_SET_MTIME) && !now.is_dir && now.state != UPLOAD_REGISTERED)
-		r = set_file_mtime(in, id, row->mtime_ns);
-	e = entry_find(in, id);
-	if (r == 0 && !(e && e->unlinked))
-		r = catalog_upload_set(in->cat, &set, mask, NULL, false);
-	/* The time it waited for has come. */
-	if (r == 0 && (mask & UPLOAD_SET_MTIME) && now.state == UPLOAD_WAITING &&
-	    !(e && entry_has_writers(in, e)))
-		consider_id(in, id, false);
-	if (e)
-		entry_put(in, e, false);
+	/* Under the lock: who hands the bytes over must not write back the time that he has read before. */
+	pthread_rwlock_wrlock(&e->lock);
+	r = set_locked(in, e, row, mask);
+	pthread_rwlock_unlock(&e->lock);
+	if (r == 0 && (mask & UPLOAD_SET_MTIME) && !e->registered) {
+		if (entry_has_writers(in, e))
+			e->dirty = true;
+		else if (catalog_upload(in->cat, id, &now) == 0 && now.state == UPLOAD_WAITING)
+			(void)!consider(in, e, false); /* the time it waited for has come */
+	}
+	entry_put(in, e, false);
 	return r;
 }
 
-/* The row is gone: its bytes go now, or with the last handle. */
-static void forget_bytes(struct ingest *in, const struct upload_row *row)
+void forget_bytes(struct ingest *in, const struct upload_row *row)
 {
 	struct entry *e = entry_find(in, row->id);
 	char name[24];
 
 	if (e) {
-		e->row = *row;
+		e->last = *row;
 		e->unlinked = true;
 		entry_put(in, e, false);
 	}
@@ -394,41 +447,33 @@ int ingest_unlink(struct ingest *in, int64_t parent, const char *name, bool dire
 	return r;
 }
 
-enum { TREE_DEPTH = 32, TREE_PAGE = 256 };
-struct walk {
-	struct ingest *in;
-	unsigned depth, n;
-	char last[NAME_LIMIT + 1];
-};
-
-static int look_below(struct ingest *in, int64_t dir, unsigned depth);
-
-static int look_at(void *user, const struct upload_row *row)
+/* A directory lost its temporary name, or came out of one: so did everything in it. Its depth is the catalog's to limit. */
+static int look_below(struct ingest *in, int64_t dir)
 {
-	struct walk *w = user;
+	CLEANUP(freep) struct page *p = malloc(sizeof(*p));
+	const char *after = "";
+	int r = p ? 0 : -ENOMEM;
 
-	w->n++;
-	memcpy(w->last, row->name, sizeof(w->last));
-	if (row->is_dir)
-		return look_below(w->in, row->id, w->depth + 1);
-	if (row->state == UPLOAD_OPEN)
-		look_later(w->in, row, UPLOAD_WAITING, 0);
-	return 0;
+	while (r == 0) {
+		r = next_page(in, dir, after, LIST_PAGE, p);
+		for (unsigned i = 0; r == 0 && i < p->n; i++) {
+			if (p->row[i].is_dir)
+				r = look_below(in, p->row[i].id);
+			else if (p->row[i].state == UPLOAD_OPEN)
+				look_later(in, &p->row[i], UPLOAD_WAITING, QUIET_US);
+		}
+		if (r != 0 || p->n < LIST_PAGE)
+			break;
+		after = p->row[p->n - 1].name;
+	}
+	return r;
 }
 
-/* A directory lost its temporary name: so did everything in it. */
-static int look_below(struct ingest *in, int64_t dir, unsigned depth)
+static bool is_temporary(struct ingest *in, int64_t id)
 {
-	struct walk w = {.in = in, .depth = depth};
-	int r = 0;
+	CLEANUP(buf_done) struct buf path = BUF(KEY_MAX * 16);
 
-	if (depth > TREE_DEPTH)
-		return 0;
-	do {
-		w.n = 0;
-		r = catalog_upload_list(in->cat, dir, w.last, TREE_PAGE, look_at, &w);
-	} while (r == 0 && w.n == TREE_PAGE);
-	return r;
+	return catalog_upload_path(in->cat, id, &path) == 0 && path_is_temporary(path.data);
 }
 
 int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t new_parent,
@@ -436,7 +481,7 @@ int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t n
 {
 	struct upload_row row, target;
 	int64_t replaced = 0;
-	bool over;
+	bool over, was_temporary;
 	int r = catalog_upload_find(in->cat, parent, name, &row);
 
 	if (r < 0)
@@ -445,25 +490,20 @@ int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t n
 		return -ENAMETOOLONG;
 	in->active = true;
 	over = catalog_upload_find(in->cat, new_parent, new_name, &target) == 0;
+	was_temporary = row.is_dir && is_temporary(in, row.id);
 	r = catalog_upload_rename(in->cat, row.id, new_parent, new_name, flags, &replaced);
 	if (r < 0)
 		return r;
 	if (replaced && over && target.id == replaced)
 		forget_bytes(in, &target);
 	if (row.is_dir) {
-		if (upload_name_is_temporary(name) && !upload_name_is_temporary(new_name))
-			(void)look_below(in, row.id, 0);
-		if (new_parent == 0 && !upload_name_is_temporary(new_name)) {
-			char camera[CAMERA_MAX + 1];
-			int64_t id;
-
-			camera_name_from(new_name, camera);
-			(void)catalog_camera_ensure(in->cat, camera, new_name, group_of(in, camera),
-						    &id);
-		}
+		if (was_temporary && !is_temporary(in, row.id) && look_below(in, row.id) < 0)
+			look_at_all_later(in);
+		if (new_parent == 0) /* too many: its pictures will say so */
+			(void)!ensure_camera(in, new_name);
 		return 0;
 	}
 	if (row.state != UPLOAD_REGISTERED)
-		consider_id(in, row.id, false); /* rsync's last step: a final name */
+		(void)!consider_id(in, row.id, false); /* rsync's last step: a final name */
 	return 0;
 }

@@ -16,6 +16,12 @@ static struct when in_zone(int64_t us, enum time_source source, bool sure)
 	return at(us, c.zone_min, source, sure);
 }
 
+/* What the catalog takes: 1970 to 9999. A camera whose clock was never set says something else. */
+static bool possible(int64_t us)
+{
+	return us >= 0 && us < INT64_C(253402300800000000);
+}
+
 static bool same_date(const struct civil *a, const struct civil *b)
 {
 	return a->year == b->year && a->month == b->month && a->day == b->day;
@@ -39,20 +45,20 @@ void when_taken(const struct sidecar *side, const struct jpeg_info *jpeg, const 
 	struct civil c;
 	bool has_time;
 
-	if (side && side->has_taken) {
+	if (side && side->has_taken && possible(side->taken_us)) {
 		*ret = at(side->taken_us, side->zone_min, side->time_source, true);
 		return;
 	}
-	if (jpeg->has_exif_time) {
+	if (jpeg->has_exif_time && possible(jpeg->exif_taken_us)) {
 		*ret = at(jpeg->exif_taken_us, jpeg->exif_zone_min, TIME_EXIF, true);
 		return;
 	}
 	if (time_from_path(path, &c, &has_time) == 0) {
-		*ret = has_time ? in_zone(us_from_civil(&c, false), TIME_NAME, true)
+		*ret = has_time ? in_zone(us_from_civil(&c, true), TIME_NAME, true)
 				: on_date(c, row);
 		return;
 	}
-	if (row->mtime_set) {
+	if (row->mtime_set && possible(row->mtime_ns / 1000)) {
 		*ret = in_zone(row->mtime_ns / 1000, TIME_MTIME, true);
 		return;
 	}
