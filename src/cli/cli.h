@@ -59,7 +59,7 @@ bool io_cancelled(const struct io *io);
 /* For sync's progress_fn: user is the struct io. */
 int io_sync_progress(void *user, uint64_t done, uint64_t total, const char *what);
 struct call io_call(const struct io *io, int64_t limit_us /* 0: none */);
-/* "1.2 MB" */
+/* "1.2 MiB" */
 #define SIZE_TEXT 32
 void size_text(uint64_t bytes, char out[SIZE_TEXT]);
 /* A received line of the protocol; true: it was the last one, with the exit status. */

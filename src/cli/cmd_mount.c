@@ -194,6 +194,19 @@ static void tell_ready(struct mount *m)
 	m->told_fd = -1;
 }
 
+static void log_what_is_open(const struct mount *m)
+{
+	const struct config *conf = m->conf;
+
+	log_info("mounted at \"%s\"", m->mountpoint);
+	log_debug("config %s, state %s, cache %s", conf->file ? conf->file : "(embedded defaults)",
+		  conf->state, conf->cache);
+	for (size_t i = 0; i < conf->n_stores; i++)
+		log_debug("store \"%s\": %s", conf->store[i].name, conf->store[i].driver);
+	for (size_t i = 0; i < conf->n_cameras; i++)
+		log_debug("camera \"%s\": %s", conf->camera[i].name, conf->camera[i].driver);
+}
+
 static int serve(struct mount *m)
 {
 	int r;
@@ -203,6 +216,7 @@ static int serve(struct mount *m)
 	if (r < 0)
 		return r;
 	tell_ready(m);
+	log_what_is_open(m);
 	r = fs_loop(m->app->fs);
 	m->ended = true;
 	(void)pthread_kill(m->signal_thread, SIGTERM); /* it may still wait for one */
@@ -226,8 +240,10 @@ static int run_daemon(struct mount *m, struct io *io)
 			(void)buf_printf(&err, "the mount at %s failed: %s\n", m->mountpoint,
 					 strerror(-r));
 	}
+	log_debug("ending");
 	m->control = control_stop(m->control);
 	m->app = app_close(m->app);
+	log_debug("ended");
 	if (r < 0 && m->told_fd < 0 && !m->stay)
 		log_err("%s", err.data);
 	else if (r < 0)

@@ -97,7 +97,9 @@ static int run_request(struct client *c, const struct buf *request, struct io *i
 		io_err(io, "%s", err.len ? err.data : strerror(-r));
 		return EXIT_USAGE;
 	}
-	return v->run(c->control->app, io, &args);
+	r = v->run(c->control->app, io, &args);
+	log_debug("verb %s: exit status %d%s", v->name, r, c->cancel ? ", cancelled" : "");
+	return r;
 }
 
 static bool is_allowed(int fd)

@@ -123,12 +123,12 @@ struct call io_call(const struct io *io, int64_t limit_us)
 /* ---- progress ---- */
 void size_text(uint64_t bytes, char out[SIZE_TEXT])
 {
-	static const char *const unit[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+	static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	double n = (double)bytes;
 	size_t i = 0;
 
-	while (n >= 1000 && i + 1 < ARRAY_LEN(unit)) {
-		n /= 1000;
+	while (n >= 1024 && i + 1 < ARRAY_LEN(unit)) {
+		n /= 1024;
 		i++;
 	}
 	(void)snprintf(out, SIZE_TEXT, i && n < 100 ? "%.1f %s" : "%.0f %s", n, unit[i]);

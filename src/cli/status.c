@@ -344,14 +344,14 @@ static void text_camera(void *user, const struct camera_row *row)
 	struct buf *out = user;
 	char when[ISO_MAX];
 
-	(void)buf_printf(out, "camera    %-16s %" PRId64 " snapshots", row->name, row->snapshots);
+	(void)buf_printf(out, "camera     %-16s snapshots %" PRId64, row->name, row->snapshots);
 	if (row->last_capture_us) {
 		time_text(row->last_capture_us, when);
 		(void)buf_printf(out, ", last capture %s", when);
 	}
 	(void)buf_str(out, "\n");
 	if (row->error[0])
-		(void)buf_printf(out, "          failing: %s\n", row->error);
+		(void)buf_printf(out, "           failing: %s\n", row->error);
 }
 
 static void text_store(void *user, const struct store_config *conf, const struct store_row *row)
@@ -360,13 +360,13 @@ static void text_store(void *user, const struct store_config *conf, const struct
 	char when[ISO_MAX];
 
 	time_text(row->last_scan_us, when);
-	(void)buf_printf(out, "store     %-16s %s, %" PRId64 " objects, %" PRId64 " to send",
+	(void)buf_printf(out, "store      %-16s %s, objects %" PRId64 ", to send %" PRId64,
 			 conf->name, conf->driver, row->objects, row->queued);
 	if (row->failed)
-		(void)buf_printf(out, " (%" PRId64 " failing)", row->failed);
+		(void)buf_printf(out, " (failing %" PRId64 ")", row->failed);
 	(void)buf_printf(out, ", last scan %s\n", when);
 	if (row->error[0])
-		(void)buf_printf(out, "          failing: %s\n", row->error);
+		(void)buf_printf(out, "           failing: %s\n", row->error);
 }
 
 static void text_totals(struct app *app, const struct catalog_totals *t, struct buf *out)
@@ -381,21 +381,21 @@ static void text_totals(struct app *app, const struct catalog_totals *t, struct 
 	size_text(c.cache_limit, limit);
 	size_text(c.spool_bytes, spool);
 	size_text(f.bytes, fetched);
-	(void)buf_printf(out, "queue     %" PRId64 " waiting, %" PRId64 " failing",
-			 t->queue_waiting, t->queue_failed);
+	(void)buf_printf(out, "queue      waiting %" PRId64 ", failing %" PRId64, t->queue_waiting,
+			 t->queue_failed);
 	if (t->queue_waiting)
 		(void)buf_printf(out, ", the oldest for %" PRId64 " s", oldest_s(t));
-	(void)buf_printf(out, "\nupload    %" PRId64 " waiting, %" PRId64 " rejected%s\n",
+	(void)buf_printf(out, "\nupload     waiting %" PRId64 ", rejected %" PRId64 "%s\n",
 			 t->uploads_waiting, t->uploads_rejected,
 			 t->uploads_rejected ? " (see .shutterfs/errors.json)" : "");
-	(void)buf_printf(out, "cache     %s of %s in %" PRIu64 " pictures\n", used, limit,
+	(void)buf_printf(out, "cache      %s of %s, pictures %" PRIu64 "\n", used, limit,
 			 c.cache_files);
-	(void)buf_printf(out, "spool     %s in %" PRIu64 " pictures\n", spool, c.spool_files);
+	(void)buf_printf(out, "spool      %s, pictures %" PRIu64 "\n", spool, c.spool_files);
 	if (app->fs)
 		(void)buf_printf(out,
-				 "fetched   %" PRIu64 " pictures, %s; %" PRIu64
-				 " were local; %" PRIu64 " errors; %" PRIu64 " under way\n",
-				 f.requests, fetched, f.hits, f.errors, f.in_flight);
+				 "fetched    %s, pictures %" PRIu64 ", were local %" PRIu64
+				 ", errors %" PRIu64 ", under way %" PRIu64 "\n",
+				 fetched, f.requests, f.hits, f.errors, f.in_flight);
 }
 
 int status_text(struct app *app, struct buf *out)
@@ -406,11 +406,11 @@ int status_text(struct app *app, struct buf *out)
 	if (r < 0)
 		return r;
 	if (app->fs)
-		(void)buf_printf(out, "mounted   %s (%s)\n", app->mountpoint,
+		(void)buf_printf(out, "mounted    %s (reads by %s)\n", app->mountpoint,
 				 fs_read_path(app->fs));
 	else
-		(void)buf_str(out, "mounted   no\n");
-	(void)buf_printf(out, "snapshots %" PRId64 "\n", t.snapshots);
+		(void)buf_str(out, "mounted    no\n");
+	(void)buf_printf(out, "snapshots  %" PRId64 "\n", t.snapshots);
 	r = each_camera(app, text_camera, out);
 	if (r == 0)
 		r = each_store(app, text_store, out);
