@@ -38,7 +38,9 @@ def lint(page):
     if not shutil.which("mandoc"):
         return []
     said = subprocess.run(["mandoc", "-Tlint", "-Wwarning"], input=made.stdout, stdout=subprocess.PIPE, text=True).stdout
-    return [f"man/{page}: {line}" for line in said.splitlines() if "WARNING" in line or "ERROR" in line]
+    # scdoc ends every block with an empty paragraph
+    return [f"man/{page}: {line}" for line in said.splitlines()
+            if ("WARNING" in line or "ERROR" in line) and "skipping paragraph macro" not in line]
 
 
 def main():
