@@ -12,6 +12,18 @@ static struct timespec second_of(int64_t us)
 	return (struct timespec){.tv_sec = (time_t)(us / 1000000)};
 }
 
+static struct timespec time_of(int64_t ns)
+{
+	struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000),
+			      .tv_nsec = (long)(ns % 1000000000)};
+
+	if (ts.tv_nsec < 0) { /* before 1970 */
+		ts.tv_nsec += 1000000000;
+		ts.tv_sec--;
+	}
+	return ts;
+}
+
 static void base_attr(struct fs *fs, struct node n, mode_t mode, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
@@ -31,10 +43,10 @@ static void set_times(struct stat *st, int64_t mtime_us, int64_t ctime_us)
 
 void fs_dir_attr(struct fs *fs, struct node n, struct stat *st)
 {
-	int64_t changed = catalog_changed_us(fs->parts.catalog);
-
-	base_attr(fs, n, S_IFDIR | 0555, st);
-	set_times(st, changed, changed);
+	base_attr(fs, n, S_IFDIR | (n.kind == NODE_UPLOAD ? 0755 : 0555), st);
+	/* To the microsecond: by it the kernel tells that a listing it is just being given is of before a change. */
+	st->st_mtim = time_of(catalog_changed_us(fs->parts.catalog) * 1000);
+	st->st_atim = st->st_ctim = st->st_mtim;
 }
 
 void fs_snap_attr(struct fs *fs, const struct snap *s, struct stat *st)
@@ -70,11 +82,8 @@ void fs_upload_attr(struct fs *fs, const struct upload_row *row, struct stat *st
 	st->st_gid = row->gid;
 	st->st_size = row->is_dir ? 0 : (off_t)row->size;
 	st->st_blocks = row->is_dir || registered ? 0 : (blkcnt_t)((row->size + 511) / 512);
-	st->st_mtim.tv_sec = (time_t)(row->mtime_ns / 1000000000);
-	st->st_mtim.tv_nsec = (long)(row->mtime_ns % 1000000000);
-	st->st_atim = st->st_mtim;
-	st->st_ctim.tv_sec = (time_t)(row->ctime_ns / 1000000000);
-	st->st_ctim.tv_nsec = (long)(row->ctime_ns % 1000000000);
+	st->st_mtim = st->st_atim = time_of(row->mtime_ns);
+	st->st_ctim = time_of(row->ctime_ns);
 }
 
 void fs_snap_target(const struct snap *s, char *out, size_t size)
@@ -85,27 +94,37 @@ void fs_snap_target(const struct snap *s, char *out, size_t size)
 	(void)snprintf(out, size, "%s/%s.jpg", day, s->stem);
 }
 
-int fs_latest_target(struct fs *fs, int64_t camera, char *out, size_t size)
+static int latest_attr(struct fs *fs, struct node n, struct stat *st)
 {
+	char target[PATH_MAX];
 	struct snap s;
-	int r = catalog_newest(fs->parts.catalog, camera, &s);
-
-	if (r == 0)
-		fs_snap_target(&s, out, size);
-	return r;
-}
-
-static int link_attr(struct fs *fs, struct node n, struct stat *st)
-{
-	char target[PATH_MAX] = "live";
-	int r = n.kind == NODE_LATEST ? fs_latest_target(fs, n.id, target, sizeof(target)) : 0;
+	int r = catalog_newest(fs->parts.catalog, n.id, &s);
 
 	if (r < 0)
 		return r;
+	fs_snap_target(&s, target, sizeof(target));
 	base_attr(fs, n, S_IFLNK | 0777, st);
 	st->st_size = (off_t)strlen(target);
-	set_times(st, n.kind == NODE_LATEST ? catalog_changed_us(fs->parts.catalog) : now_us(),
-		  now_us());
+	set_times(st, s.taken_us, s.registered_us);
+	return 0;
+}
+
+/* The picture is not taken yet; the length of its name is known. */
+static int live_attr(struct fs *fs, struct node n, struct stat *st)
+{
+	char target[PATH_MAX], img_id[IMG_ID_MAX + 1];
+	struct camera_row camera;
+	struct snap s = {0};
+	int r = catalog_camera(fs->parts.catalog, n.id, &camera);
+
+	if (r < 0)
+		return r;
+	(void)img_id_format(now_us(), 0, img_id);
+	(void)snprintf(s.stem, sizeof(s.stem), "%s_%s", img_id, camera.name);
+	fs_snap_target(&s, target, sizeof(target));
+	base_attr(fs, n, S_IFLNK | 0777, st);
+	st->st_size = (off_t)strlen(target);
+	set_times(st, now_us(), now_us());
 	return 0;
 }
 
@@ -123,34 +142,41 @@ static int ghost_attr(struct fs *fs, struct node n, struct stat *st)
 	return 0;
 }
 
-/* Directories named by rows exist as long as their row does; days and months as long as something is in them. */
+/* Is there a day of the view from `first` on, and before `end`? */
+static int days_exist(struct fs *fs, struct view v, int32_t first, int32_t end)
+{
+	int32_t day;
+	int r = catalog_next_day(fs->parts.catalog, v, first - 1, &day);
+
+	return r < 0 ? r : day < end ? 0 : -ENOENT;
+}
+
+/* Directories named by rows exist as long as their row does; days, months and years as long as something is in them. */
 static int dir_exists(struct fs *fs, struct node n)
 {
-	struct catalog *cat = fs->parts.catalog;
+	const struct view all = {.kind = VIEW_ALL};
 	struct camera_row camera;
 	struct label_row label;
 	struct view v;
-	struct snap s;
-	int32_t day;
+	int y, m;
 
 	switch (n.kind) {
 	case NODE_CAMERA:
-		return catalog_camera(cat, n.id, &camera);
+		return catalog_camera(fs->parts.catalog, n.id, &camera);
 	case NODE_KIND:
 	case NODE_LABEL:
-		return catalog_label(cat, n.id, n.kind == NODE_KIND, &label);
+		return catalog_label(fs->parts.catalog, n.id, n.kind == NODE_KIND, &label);
 	case NODE_YEAR:
+		y = (int)n.id;
+		return days_exist(fs, all, day_from_civil(y, 1, 1), day_from_civil(y + 1, 1, 1));
 	case NODE_MONTH:
-		return catalog_next_day(cat, (struct view){VIEW_ALL, 0}, INT32_MIN, &day);
+		y = (int)(n.id / 12);
+		m = (int)(n.id % 12) + 1;
+		return days_exist(fs, all, day_from_civil(y, m, 1),
+				  day_from_civil(y + m / 12, m % 12 + 1, 1));
 	default:
-		break;
+		return node_day_view(n, &v) ? days_exist(fs, v, n.day, n.day + 1) : 0;
 	}
-	if (!node_day_view(n, &v))
-		return 0;
-	int r = catalog_next_day(cat, v, n.day - 1, &day);
-
-	(void)s;
-	return r < 0 ? r : day == n.day ? 0 : -ENOENT;
 }
 
 static int upload_attr(struct fs *fs, struct node n, struct stat *st)
@@ -159,7 +185,6 @@ static int upload_attr(struct fs *fs, struct node n, struct stat *st)
 
 	if (n.id == 0) {
 		fs_dir_attr(fs, n, st);
-		st->st_mode = S_IFDIR | 0755;
 		return fs->parts.upload ? 0 : -ENOENT;
 	}
 	int r = ingest_entry(fs->parts.ingest, n.id, &row);
@@ -182,18 +207,18 @@ int fs_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout)
 			fs_snap_attr(fs, &s, st);
 		return r;
 	case NODE_SIDECAR:
-		*ret_timeout = UPLOAD_S; /* its size follows the snapshot's state */
 		r = catalog_snap(fs->parts.catalog, n.id, &s);
 		return r < 0 ? r : fs_sidecar_attr(fs, &s, st);
 	case NODE_LATEST:
+		*ret_timeout = 0;
+		return latest_attr(fs, n, st);
 	case NODE_LIVE:
 		*ret_timeout = 0;
-		return link_attr(fs, n, st);
+		return live_attr(fs, n, st);
 	case NODE_GHOST:
 		*ret_timeout = 0;
 		return ghost_attr(fs, n, st);
 	case NODE_UPLOAD:
-		*ret_timeout = UPLOAD_S;
 		return upload_attr(fs, n, st);
 	case NODE_NONE:
 	case NODE_KINDS:
@@ -214,7 +239,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r = fs_attr(fs, node_from_ino(ino), &st, &timeout);
 
 	if (r < 0)
-		(void)fuse_reply_err(req, -r);
+		(void)fuse_reply_err(req, fs_errno(r));
 	else
 		(void)fuse_reply_attr(req, &st, timeout);
 }

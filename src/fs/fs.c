@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +14,42 @@
 
 enum { LOOP_THREADS = 16 };
 
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+static void want(struct fuse_conn_info *conn, uint64_t flags)
+{
+	(void)fuse_set_feature_flag(conn, flags);
+}
+
+static void refuse(struct fuse_conn_info *conn, uint64_t flags)
+{
+	fuse_unset_feature_flag(conn, flags);
+}
+#else
+static void want(struct fuse_conn_info *conn, unsigned flags)
+{
+	conn->want |= conn->capable & flags;
+}
+
+static void refuse(struct fuse_conn_info *conn, unsigned flags)
+{
+	conn->want &= ~flags;
+}
+#endif
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
+	static const unsigned wanted[] = {
+		FUSE_CAP_READDIRPLUS,    FUSE_CAP_EXPLICIT_INVAL_DATA, FUSE_CAP_PARALLEL_DIROPS,
+		FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_EXPORT_SUPPORT,      FUSE_CAP_ASYNC_READ,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+		want(conn, wanted[i]);
 	/* With cached listings, AUTO costs a lookup per file; the feed does what AUTO_INVAL_DATA would. */
-	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_AUTO_INVAL_DATA);
-	conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_EXPLICIT_INVAL_DATA |
-				       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
-				       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT);
-	conn->want &= ~(
-		unsigned)FUSE_CAP_WRITEBACK_CACHE; /* it would defer a full disk past close */
+	refuse(conn, FUSE_CAP_READDIRPLUS_AUTO);
+	refuse(conn, FUSE_CAP_AUTO_INVAL_DATA);
+	refuse(conn, FUSE_CAP_WRITEBACK_CACHE); /* it would defer a full disk past close */
+	refuse(conn, FUSE_CAP_HANDLE_KILLPRIV); /* the kernel clears setuid bits by setattr */
 	conn->max_readahead = MAX_IO;
 	conn->max_read = MAX_IO;
 	conn->max_write = MAX_IO;
@@ -157,6 +185,7 @@ int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, s
 	*fs = (struct fs){
 		.parts = *parts, .uid = getuid(), .gid = getgid(), .mounted_us = now_us()};
 	pthread_mutex_init(&fs->lock, NULL);
+	pthread_cond_init(&fs->idle, NULL);
 	if (fuse_opt_add_arg(&args, "shutterfs") == 0 && fuse_opt_add_arg(&args, "-o") == 0 &&
 	    fuse_opt_add_arg(&args, text.data) == 0)
 		fs->session = fuse_session_new(&args, &ops, sizeof(ops), fs);
@@ -222,6 +251,39 @@ int fs_mount(struct fs *fs, const char *mountpoint, struct buf *err)
 	return 0;
 }
 
+/* A notification may wait for a directory that is locked until a request in it is answered. */
+static void serve_until_notified(struct fs *fs)
+{
+	struct pollfd p = {.fd = fuse_session_fd(fs->session), .events = POLLIN};
+	struct fuse_buf request = {0};
+
+	(void)fcntl(p.fd, F_SETFL, O_NONBLOCK); /* what was there may be gone when it is read */
+	while (!notifier_stopped(fs->notifier)) {
+		if (poll(&p, 1, 5) < 0 || (p.revents & ~POLLIN))
+			break; /* no connection: nothing waits */
+		if (p.revents && fuse_session_receive_buf(fs->session, &request) > 0)
+			fuse_session_process_buf(fs->session, &request);
+	}
+	free(request.mem);
+}
+
+/* Whoever waits is told, the notifier stops, the kernel lets go, and what was still open is closed: in this order, and before
+ * the rooms below end, since open uploads are theirs. */
+static void fs_end(struct fs *fs)
+{
+	if (fs->over)
+		return;
+	fs->over = true;
+	parked_end(fs);
+	if (fs->notifier)
+		notifier_stop(fs->notifier);
+	if (fs->mountpoint) {
+		serve_until_notified(fs);
+		fuse_session_unmount(fs->session);
+	}
+	handles_end(fs);
+}
+
 int fs_loop(struct fs *fs)
 {
 	struct fuse_loop_config *conf = fuse_loop_cfg_create();
@@ -234,6 +296,7 @@ int fs_loop(struct fs *fs)
 	fuse_loop_cfg_set_clone_fd(conf, 0);
 	r = fuse_session_loop_mt(fs->session, conf);
 	fuse_loop_cfg_destroy(conf);
+	fs_end(fs);
 	return r < 0 ? r : 0;
 }
 
@@ -246,12 +309,11 @@ struct fs *fs_free(struct fs *fs)
 {
 	if (!fs)
 		return NULL;
-	/* The kernel must be gone before the notifier: a notification may wait for a lock that only a reply releases. */
-	if (fs->mountpoint)
-		fuse_session_unmount(fs->session);
+	fs_end(fs);
 	fs->notifier = notifier_free(fs->notifier);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
+	pthread_cond_destroy(&fs->idle);
 	pthread_mutex_destroy(&fs->lock);
 	free(fs->mountpoint);
 	free(fs);

@@ -2,6 +2,7 @@
 #pragma once
 
 #define FUSE_USE_VERSION 314
+#include <errno.h>
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 
@@ -13,7 +14,6 @@
 enum {
 	DAY_S = 86400,     /* how long the kernel may keep what the catalog's feed invalidates */
 	NEGATIVE_S = 60,   /* names that are not there; invalidated on arrival */
-	UPLOAD_S = 1,      /* upload/ changes below the kernel only by registration */
 	COOKIE_FIRST = 16, /* directory offsets below it are fixed entries */
 	MAX_IO = 1024 * 1024,
 	WHY_BYTES = 256,
@@ -30,8 +30,13 @@ struct fs {
 	gid_t gid;
 	int64_t mounted_us;
 	struct notifier *notifier;
-	pthread_mutex_t lock; /* guards parked */
+	bool over;            /* fs_end() was there */
+	pthread_mutex_t lock; /* guards all below */
 	struct parked *parked;
+	unsigned answering;  /* parked requests that were taken off and are being answered */
+	pthread_cond_t idle; /* answering became 0 */
+	bool ending;         /* nothing is parked any more */
+	struct handle *handles;
 };
 
 /* ---- attr.c: stat of every node ---- */
@@ -41,7 +46,6 @@ void fs_snap_attr(struct fs *fs, const struct snap *s, struct stat *st);
 void fs_upload_attr(struct fs *fs, const struct upload_row *row, struct stat *st);
 int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st) MUST_CHECK;
 void fs_dir_attr(struct fs *fs, struct node n, struct stat *st);
-int fs_latest_target(struct fs *fs, int64_t camera, char *out, size_t size) MUST_CHECK;
 void fs_snap_target(const struct snap *s, char *out,
 		    size_t size); /* "<day>/<stem>.jpg", seen from cameras/<camera>/ */
 
@@ -56,6 +60,13 @@ const struct fs_ghost_file *fs_ghost(const struct fs *fs, int64_t index); /* NUL
 int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret) MUST_CHECK;
 /* The entry that the kernel is told; negative when -ENOENT may be cached. */
 int fs_entry(struct fs *fs, struct node n, struct fuse_entry_param *e) MUST_CHECK;
+int fs_parent(struct fs *fs, struct node n, struct node *ret) MUST_CHECK; /* of a directory */
+/* What to answer when something is wrong with an inode that the kernel knows.  Gone is ESTALE: the kernel then looks the name up
+ * anew and tells the caller the truth, even where it missed that the name went. */
+static inline int fs_errno(int r)
+{
+	return r == -ENOENT ? ESTALE : -r;
+}
 
 /* ---- park.c: requests that wait for a worker ---- */
 /* Exactly once per parked request, unless it was interrupted: replies to req. fd is the callee's to close (-1: none). */
@@ -64,8 +75,10 @@ typedef void parked_fn(struct fs *fs, fuse_req_t req, void *data, int err, int f
 /* Both reply themselves when it cannot be parked. `data` is malloc'd and freed by the parked request. */
 void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *fn, void *data);
 void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *fn, void *data);
+/* Answers all of them with ECANCELED, and waits for those that are being answered.  From then on none is parked. */
+void parked_end(struct fs *fs);
 
-/* ---- handles: nothing in them that could not be had again from the inode ---- */
+/* ---- handle.c ---- */
 enum handle_kind { HANDLE_SNAP, HANDLE_TEXT, HANDLE_UPLOAD, HANDLE_DIR };
 struct handle {
 	enum handle_kind kind;
@@ -79,9 +92,12 @@ struct handle {
 		char *name;
 	} * seen;
 	size_t n_seen;
+	struct handle *next, **prev; /* fs->lock */
 };
-struct handle *handle_new(enum handle_kind kind);
-void handle_free(struct handle *h);
+struct handle *handle_new(struct fs *fs, enum handle_kind kind);
+void handle_free(struct fs *fs, struct handle *h); /* and its upload file */
+void handle_forget_names(struct handle *h);
+void handles_end(struct fs *fs); /* those whose release will not come */
 static inline struct handle *handle_of(const struct fuse_file_info *fi)
 {
 	return (struct handle *)(uintptr_t)fi->fh;
@@ -91,6 +107,8 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 int notifier_new(struct fs *fs, struct notifier **ret) MUST_CHECK;
 void notify_became_local(struct notifier *n,
 			 int64_t snapshot); /* st_blocks and the state changed */
+void notifier_stop(struct notifier *n);     /* its thread ends after the notification under way */
+bool notifier_stopped(struct notifier *n);
 struct notifier *notifier_free(struct notifier *n);
 
 /* ---- the kernel's requests, by file ---- */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KIND_SHIFT = 56, DAY_BITS = 22 };
+enum { KIND_SHIFT = 56, DAY_BITS = 22, YEAR_MAX = 9999, DAY_MAX = 2932896 /* 9999-12-31 */ };
 #define PAYLOAD ((UINT64_C(1) << KIND_SHIFT) - 1)
 #define DAY_MASK ((UINT64_C(1) << DAY_BITS) - 1)
 
@@ -50,6 +50,10 @@ struct node node_from_ino(uint64_t ino)
 	} else {
 		n.id = (int64_t)payload;
 	}
+	/* Numbers come back from NFS clients, too: no date outside the calendar gets any further. */
+	if ((n.kind == NODE_YEAR && n.id > YEAR_MAX) ||
+	    (n.kind == NODE_MONTH && n.id > YEAR_MAX * 12 + 11) || n.day > DAY_MAX)
+		n = (struct node){.kind = NODE_NONE};
 	return n;
 }
 

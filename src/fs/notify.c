@@ -17,9 +17,10 @@ struct notifier {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct change *queue;    /* lock; QUEUE_MAX */
-	size_t head, n;          /* lock */
-	bool overrun, stop;      /* lock */
+	struct change *queue; /* lock; QUEUE_MAX */
+	size_t head, n;       /* lock */
+	bool overrun;         /* lock */
+	_Atomic bool stop, stopped;
 	uint64_t recent[RECENT]; /* thread only: directories already invalidated in this batch */
 };
 
@@ -153,7 +154,7 @@ static void tell_days(struct notifier *n, struct node parent, enum node_kind kin
 	int32_t day = INT32_MIN;
 
 	inval_inode(n, parent, true);
-	while (catalog_next_day(n->fs->parts.catalog, v, day, &day) == 0)
+	while (!n->stop && catalog_next_day(n->fs->parts.catalog, v, day, &day) == 0)
 		inval_inode(n, (struct node){.kind = kind, .id = parent.id, .day = day}, true);
 }
 
@@ -166,22 +167,22 @@ static void tell_everything(struct notifier *n)
 	int y, m, d;
 
 	inval_inode(n, (struct node){.kind = NODE_CAMERAS}, true);
-	while (catalog_camera_next(cat, camera.name, false, &camera) == 0)
+	while (!n->stop && catalog_camera_next(cat, camera.name, false, &camera) == 0)
 		tell_days(n, (struct node){.kind = NODE_CAMERA, .id = camera.id}, NODE_CAMERA_DAY,
 			  (struct view){VIEW_CAMERA, camera.id});
 	inval_inode(n, (struct node){.kind = NODE_LABELS}, true);
-	while (catalog_kind_next(cat, kind.name, &kind) == 0) {
+	while (!n->stop && catalog_kind_next(cat, kind.name, &kind) == 0) {
 		struct label_row label = {0};
 
 		inval_inode(n, (struct node){.kind = NODE_KIND, .id = kind.id}, true);
-		while (catalog_label_next(cat, kind.id, label.name, &label) == 0)
+		while (!n->stop && catalog_label_next(cat, kind.id, label.name, &label) == 0)
 			tell_days(n, (struct node){.kind = NODE_LABEL, .id = label.id},
 				  NODE_LABEL_DAY, (struct view){VIEW_LABEL, label.id});
 	}
 	tell_days(n, (struct node){.kind = NODE_STARRED}, NODE_STARRED_DAY,
 		  (struct view){VIEW_STARRED, 0});
 	inval_inode(n, (struct node){.kind = NODE_DATES}, true);
-	while (catalog_next_day(cat, (struct view){VIEW_ALL, 0}, day, &day) == 0) {
+	while (!n->stop && catalog_next_day(cat, (struct view){VIEW_ALL, 0}, day, &day) == 0) {
 		civil_from_day(day, &y, &m, &d);
 		inval_dir(n, (struct node){.kind = NODE_YEAR, .id = y});
 		inval_dir(n, (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1});
@@ -216,11 +217,12 @@ static void *notify_main(void *arg)
 		memset(n->recent, 0, sizeof(n->recent));
 		if (everything)
 			tell_everything(n);
-		for (size_t i = 0; i < k; i++)
+		for (size_t i = 0; i < k && !n->stop; i++)
 			tell(n, &batch[i]);
 		pthread_mutex_lock(&n->lock);
 	}
 	pthread_mutex_unlock(&n->lock);
+	n->stopped = true;
 	return NULL;
 }
 
@@ -263,15 +265,25 @@ int notifier_new(struct fs *fs, struct notifier **ret)
 	return 0;
 }
 
-struct notifier *notifier_free(struct notifier *n)
+void notifier_stop(struct notifier *n)
 {
-	if (!n)
-		return NULL;
 	catalog_on_change(n->fs->parts.catalog, NULL, NULL);
 	pthread_mutex_lock(&n->lock);
 	n->stop = true;
 	pthread_cond_signal(&n->wake);
 	pthread_mutex_unlock(&n->lock);
+}
+
+bool notifier_stopped(struct notifier *n)
+{
+	return n->stopped;
+}
+
+struct notifier *notifier_free(struct notifier *n)
+{
+	if (!n)
+		return NULL;
+	notifier_stop(n);
 	(void)pthread_join(n->thread, NULL);
 	pthread_cond_destroy(&n->wake);
 	pthread_mutex_destroy(&n->lock);

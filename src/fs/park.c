@@ -36,10 +36,26 @@ static bool claim(struct parked *p)
 
 	pthread_mutex_lock(&p->fs->lock);
 	mine = p->prev != NULL;
-	if (mine)
+	if (mine) {
 		unlink_parked(p);
+		p->fs->answering++;
+	}
 	pthread_mutex_unlock(&p->fs->lock);
 	return mine;
+}
+
+static void answered(struct fs *fs)
+{
+	pthread_mutex_lock(&fs->lock);
+	if (--fs->answering == 0)
+		pthread_cond_broadcast(&fs->idle);
+	pthread_mutex_unlock(&fs->lock);
+}
+
+static void answer(struct parked *p, int err, int fd, int64_t snapshot)
+{
+	p->fn(p->fs, p->req, p->data, err, fd, snapshot);
+	answered(p->fs);
 }
 
 static void leave(struct parked *p)
@@ -61,6 +77,15 @@ static bool cancel(struct parked *p, uint64_t ticket)
 			  : fetch_cancel(p->fs->parts.fetch, ticket);
 }
 
+/* What is left to do for one that was unlinked before its work was done. */
+static void give_up(struct parked *p, uint64_t ticket, int err)
+{
+	(void)fuse_reply_err(p->req, err);
+	if (ticket && cancel(p, ticket))
+		leave(p); /* the callback's share: it will not come */
+	leave(p);
+}
+
 static void on_interrupt(fuse_req_t req, void *data)
 {
 	struct fs *fs = data;
@@ -80,42 +105,81 @@ static void on_interrupt(fuse_req_t req, void *data)
 		p->users++; /* ours, while we cancel */
 	}
 	pthread_mutex_unlock(&fs->lock);
-	if (!p)
-		return;
-	(void)fuse_reply_err(req, EINTR);
-	if (ticket && cancel(p, ticket))
-		leave(p); /* the callback's share: it will not come */
-	leave(p);
+	if (p)
+		give_up(p, ticket, EINTR);
 }
 
-static struct parked *park(struct fs *fs, fuse_req_t req, parked_fn *fn, void *data)
+void parked_end(struct fs *fs)
+{
+	struct parked *p;
+
+	pthread_mutex_lock(&fs->lock);
+	fs->ending = true;
+	while ((p = fs->parked)) {
+		uint64_t ticket = p->ticket;
+
+		unlink_parked(p);
+		p->users++; /* ours */
+		pthread_mutex_unlock(&fs->lock);
+		give_up(p, ticket, ECANCELED);
+		pthread_mutex_lock(&fs->lock);
+	}
+	while (fs->answering > 0)
+		pthread_cond_wait(&fs->idle, &fs->lock);
+	pthread_mutex_unlock(&fs->lock);
+}
+
+/* 0, or why it cannot be parked. */
+static int link_parked(struct parked *p)
+{
+	struct fs *fs = p->fs;
+	bool ending;
+
+	pthread_mutex_lock(&fs->lock);
+	ending = fs->ending;
+	if (!ending) {
+		p->next = fs->parked;
+		if (p->next)
+			p->next->prev = &p->next;
+		p->prev = &fs->parked;
+		fs->parked = p;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	return ending ? -ECANCELED : 0;
+}
+
+static struct parked *park(struct fs *fs, fuse_req_t req, bool capture, parked_fn *fn, void *data)
 {
 	struct parked *p = calloc(1, sizeof(*p));
+	int r = -ENOMEM;
 
-	if (!p) {
+	if (p) {
+		*p = (struct parked){.fs = fs,
+				     .req = req,
+				     .fn = fn,
+				     .data = data,
+				     .capture = capture,
+				     .users = 2,
+				     .starting = true};
+		r = link_parked(p);
+	}
+	if (r < 0) {
 		free(data);
-		(void)fuse_reply_err(req, ENOMEM);
+		free(p);
+		(void)fuse_reply_err(req, -r);
 		return NULL;
 	}
-	*p = (struct parked){
-		.fs = fs, .req = req, .fn = fn, .data = data, .users = 2, .starting = true};
-	pthread_mutex_lock(&fs->lock);
-	p->next = fs->parked;
-	if (p->next)
-		p->next->prev = &p->next;
-	p->prev = &fs->parked;
-	fs->parked = p;
-	pthread_mutex_unlock(&fs->lock);
 	fuse_req_interrupt_func(req, on_interrupt, fs);
 	pthread_mutex_lock(&fs->lock);
 	p->starting = false;
 	bool gone = p->interrupted;
 
+	if (gone)
+		unlink_parked(p);
 	pthread_mutex_unlock(&fs->lock);
 	if (!gone)
 		return p;
-	if (claim(p))
-		(void)fuse_reply_err(req, EINTR);
+	(void)fuse_reply_err(req, EINTR);
 	leave(p);
 	leave(p);
 	return NULL;
@@ -128,7 +192,7 @@ static void started(struct parked *p, int r, uint64_t ticket)
 
 	if (r < 0) {
 		if (claim(p))
-			p->fn(p->fs, p->req, p->data, r, -1, 0);
+			answer(p, r, -1, 0);
 		leave(p);
 	} else {
 		pthread_mutex_lock(&p->fs->lock);
@@ -146,7 +210,7 @@ static void started(struct parked *p, int r, uint64_t ticket)
 static void finish(struct parked *p, int err, int fd, int64_t snapshot)
 {
 	if (claim(p))
-		p->fn(p->fs, p->req, p->data, err, fd, snapshot);
+		answer(p, err, fd, snapshot);
 	else if (fd >= 0)
 		(void)close(fd);
 	leave(p);
@@ -164,7 +228,7 @@ static void captured(void *user, int err, int64_t snapshot, const char *why)
 
 void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *fn, void *data)
 {
-	struct parked *p = park(fs, req, fn, data);
+	struct parked *p = park(fs, req, false, fn, data);
 	uint64_t ticket = 0;
 
 	if (p) {
@@ -176,13 +240,12 @@ void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *f
 
 void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *fn, void *data)
 {
-	struct parked *p = park(fs, req, fn, data);
+	struct parked *p = park(fs, req, true, fn, data);
 	uint64_t ticket = 0;
 
-	if (!p)
-		return;
-	p->capture = true;
-	int r = ingest_capture(fs->parts.ingest, camera, captured, p, &ticket);
+	if (p) {
+		int r = ingest_capture(fs->parts.ingest, camera, captured, p, &ticket);
 
-	started(p, r, ticket);
+		started(p, r, ticket);
+	}
 }

@@ -7,37 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-struct handle *handle_new(enum handle_kind kind)
-{
-	struct handle *h = calloc(1, sizeof(*h));
-
-	if (!h)
-		return NULL;
-	h->kind = kind;
-	h->fd = -1;
-	h->text = BUF(64 * SIDECAR_BYTES);
-	pthread_mutex_init(&h->lock, NULL);
-	return h;
-}
-
-void handle_free(struct handle *h)
-{
-	int fd = h->fd;
-
-	if (fd >= 0)
-		(void)close(fd);
-	buf_done(&h->text);
-	for (size_t i = 0; i < h->n_seen; i++)
-		free(h->seen[i].name);
-	free(h->seen);
-	pthread_mutex_destroy(&h->lock);
-	free(h);
-}
-
 static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, struct handle **ret)
 {
 	const struct fs_ghost_file *file = n.kind == NODE_GHOST ? fs_ghost(fs, n.id) : NULL;
-	struct handle *h = handle_new(HANDLE_TEXT);
+	struct handle *h = handle_new(fs, HANDLE_TEXT);
 	int r = h ? 0 : -ENOMEM;
 
 	if (r == 0 && n.kind == NODE_GHOST)
@@ -46,7 +19,7 @@ static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 		r = fs_sidecar_text(fs, n.id, &h->text);
 	if (r < 0) {
 		if (h)
-			handle_free(h);
+			handle_free(fs, h);
 		return r;
 	}
 	fi->direct_io =
@@ -55,10 +28,10 @@ static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 	return 0;
 }
 
-static int open_snap(int64_t snapshot, bool own_inode, struct fuse_file_info *fi,
+static int open_snap(struct fs *fs, int64_t snapshot, bool own_inode, struct fuse_file_info *fi,
 		     struct handle **ret)
 {
-	struct handle *h = handle_new(HANDLE_SNAP);
+	struct handle *h = handle_new(fs, HANDLE_SNAP);
 
 	if (!h)
 		return -ENOMEM;
@@ -78,11 +51,11 @@ static int open_upload(struct fs *fs, int64_t id, struct fuse_file_info *fi, str
 
 	if (r == -ENODATA) {
 		r = ingest_entry(fs->parts.ingest, id, &row);
-		return r < 0 ? r : open_snap(row.snapshot, false, fi, ret);
+		return r < 0 ? r : open_snap(fs, row.snapshot, false, fi, ret);
 	}
 	if (r < 0)
 		return r;
-	*ret = handle_new(HANDLE_UPLOAD);
+	*ret = handle_new(fs, HANDLE_UPLOAD);
 	if (!*ret) {
 		ingest_release(file);
 		return -ENOMEM;
@@ -107,22 +80,18 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (n.kind == NODE_SNAP)
 		r = (r = catalog_snap(fs->parts.catalog, n.id, &s)) < 0
 			    ? r
-			    : open_snap(n.id, true, fi, &h);
+			    : open_snap(fs, n.id, true, fi, &h);
 	else if (n.kind == NODE_SIDECAR || n.kind == NODE_GHOST)
 		r = open_text(fs, n, fi, &h);
 	else
 		r = node_is_dir(n) ? -EISDIR : -ENOENT;
 	if (r < 0) {
-		(void)fuse_reply_err(req, -r);
+		(void)fuse_reply_err(req, fs_errno(r));
 		return;
 	}
 	fi->fh = (uint64_t)(uintptr_t)h;
-	if (fuse_reply_open(req, fi) ==
-	    -ENOENT) { /* the opener was interrupted: no release will come */
-		if (h->kind == HANDLE_UPLOAD)
-			ingest_release(h->file);
-		handle_free(h);
-	}
+	if (fuse_reply_open(req, fi) < 0) /* the opener was interrupted: no release will come */
+		handle_free(fs, h);
 }
 
 static void reply_fd(fuse_req_t req, int fd, size_t size, off_t off)
@@ -157,7 +126,7 @@ static void read_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd
 	struct pending_read *p = data;
 
 	if (err < 0)
-		(void)fuse_reply_err(req, -err);
+		(void)fuse_reply_err(req, fs_errno(err));
 	else
 		reply_fd(req, keep_fd(p->handle, fd), p->size, p->off);
 }
@@ -178,7 +147,7 @@ static void read_snap(struct fs *fs, fuse_req_t req, struct handle *h, size_t si
 	}
 	p = r == -ENODATA ? malloc(sizeof(*p)) : NULL;
 	if (!p) {
-		(void)fuse_reply_err(req, r == -ENODATA ? ENOMEM : -r);
+		(void)fuse_reply_err(req, r == -ENODATA ? ENOMEM : fs_errno(r));
 		return;
 	}
 	*p = (struct pending_read){.handle = h, .size = size, .off = off};
@@ -220,10 +189,6 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
-
-	if (h->kind == HANDLE_UPLOAD)
-		ingest_release(h->file);
-	handle_free(h);
+	handle_free(fuse_req_userdata(req), handle_of(fi));
 	(void)fuse_reply_err(req, 0);
 }

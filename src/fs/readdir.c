@@ -33,8 +33,6 @@ static bool add(struct listing *l, const char *name, struct node n, const struct
 	bool dots = name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 
 	e.attr = *st;
-	if (n.kind == NODE_UPLOAD || n.kind == NODE_SIDECAR)
-		e.attr_timeout = UPLOAD_S;
 	if (n.kind == NODE_LATEST || n.kind == NODE_GHOST)
 		e.attr_timeout = e.entry_timeout = 0;
 	if (dots) /* the kernel takes no reference on these */
@@ -296,13 +294,6 @@ static int upload_name_at(struct fs *fs, const struct handle *h, int64_t id,
 	return r;
 }
 
-static void forget_seen(struct handle *h)
-{
-	for (size_t i = 0; i < h->n_seen; i++)
-		free(h->seen[i].name);
-	h->n_seen = 0;
-}
-
 static void list_upload(struct listing *l, off_t off)
 {
 	struct uploads p = {.l = l, .h = l->handle};
@@ -310,7 +301,7 @@ static void list_upload(struct listing *l, off_t off)
 	pthread_mutex_lock(&p.h->lock);
 	if (off >= COOKIE_FIRST)
 		l->error = upload_name_at(l->fs, p.h, off - COOKIE_FIRST, p.last);
-	forget_seen(p.h);
+	handle_forget_names(p.h);
 	while (!p.full && !l->error) {
 		p.n = 0;
 		if (ingest_list(l->fs->parts.ingest, l->dir.id, p.last, PAGE, add_upload, &p) < 0 ||
@@ -400,7 +391,8 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct node n = node_from_ino(ino);
-	struct handle *h = handle_new(HANDLE_DIR);
+	struct fs *fs = fuse_req_userdata(req);
+	struct handle *h = handle_new(fs, HANDLE_DIR);
 
 	if (!h) {
 		(void)fuse_reply_err(req, ENOMEM);
@@ -410,13 +402,13 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* The kernel keeps the listing until told otherwise; both flags are needed for that.  Entries of upload/ change attributes
 	 * without a notification, so theirs is not kept. */
 	fi->cache_readdir = fi->keep_cache = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS;
-	if (fuse_reply_open(req, fi) == -ENOENT)
-		handle_free(h);
+	if (fuse_reply_open(req, fi) < 0)
+		handle_free(fs, h);
 }
 
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	handle_free(handle_of(fi));
+	handle_free(fuse_req_userdata(req), handle_of(fi));
 	(void)fuse_reply_err(req, 0);
 }
 

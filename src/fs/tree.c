@@ -200,6 +200,57 @@ int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret
 	}
 }
 
+int fs_parent(struct fs *fs, struct node n, struct node *ret)
+{
+	struct node up = {.kind = NODE_ROOT, .id = n.id};
+	struct upload_row row;
+	struct label_row label;
+	int y, m, d, r = 0;
+
+	switch (n.kind) {
+	case NODE_CAMERA:
+		up.kind = NODE_CAMERAS;
+		break;
+	case NODE_CAMERA_DAY:
+		up.kind = NODE_CAMERA;
+		break;
+	case NODE_YEAR:
+		up.kind = NODE_DATES;
+		break;
+	case NODE_MONTH:
+		up = (struct node){.kind = NODE_YEAR, .id = n.id / 12};
+		break;
+	case NODE_DAY:
+		civil_from_day(n.day, &y, &m, &d);
+		up = (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1};
+		break;
+	case NODE_KIND:
+		up.kind = NODE_LABELS;
+		break;
+	case NODE_LABEL:
+		r = catalog_label(fs->parts.catalog, n.id, false, &label);
+		up = (struct node){.kind = NODE_KIND, .id = r < 0 ? 0 : label.kind};
+		break;
+	case NODE_LABEL_DAY:
+		up.kind = NODE_LABEL;
+		break;
+	case NODE_STARRED_DAY:
+		up = (struct node){.kind = NODE_STARRED};
+		break;
+	case NODE_UPLOAD:
+		if (n.id == 0)
+			break;
+		r = ingest_entry(fs->parts.ingest, n.id, &row);
+		up = (struct node){.kind = NODE_UPLOAD, .id = r < 0 ? 0 : row.parent};
+		break;
+	default:
+		break;
+	}
+	if (r == 0)
+		*ret = up;
+	return r;
+}
+
 int fs_entry(struct fs *fs, struct node n, struct fuse_entry_param *e)
 {
 	memset(e, 0, sizeof(*e));
@@ -217,10 +268,15 @@ int fs_entry(struct fs *fs, struct node n, struct fuse_entry_param *e)
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
-	struct node dir = node_from_ino(parent), n;
+	struct node dir = node_from_ino(parent), n = dir;
 	struct fuse_entry_param e;
-	int r = fs_lookup(fs, dir, name, &n);
+	int r = 0;
 
+	/* An NFS server asks for these to find its way back from a file handle. */
+	if (strcmp(name, "..") == 0)
+		r = fs_parent(fs, dir, &n);
+	else if (strcmp(name, ".") != 0)
+		r = fs_lookup(fs, dir, name, &n);
 	if (r == 0)
 		r = fs_entry(fs, n, &e);
 	if (r == -ENOENT) {
@@ -256,6 +312,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	struct fs *fs = fuse_req_userdata(req);
 	struct node n = node_from_ino(ino);
 	char target[PATH_MAX];
+	struct snap s;
 	int r = -EINVAL;
 
 	if (n.kind == NODE_LIVE) {
@@ -263,9 +320,11 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		return;
 	}
 	if (n.kind == NODE_LATEST)
-		r = fs_latest_target(fs, n.id, target, sizeof(target));
-	if (r < 0)
-		(void)fuse_reply_err(req, -r);
-	else
-		(void)fuse_reply_readlink(req, target);
+		r = catalog_newest(fs->parts.catalog, n.id, &s);
+	if (r < 0) {
+		(void)fuse_reply_err(req, fs_errno(r));
+		return;
+	}
+	fs_snap_target(&s, target, sizeof(target));
+	(void)fuse_reply_readlink(req, target);
 }

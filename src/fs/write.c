@@ -17,7 +17,7 @@ static bool in_upload(fuse_ino_t ino, int64_t *ret_id)
 
 static void reply_row(fuse_req_t req, struct fs *fs, int r, const struct upload_row *row)
 {
-	struct fuse_entry_param e = {.entry_timeout = DAY_S, .attr_timeout = UPLOAD_S};
+	struct fuse_entry_param e = {.entry_timeout = DAY_S, .attr_timeout = DAY_S};
 
 	if (r < 0) {
 		(void)fuse_reply_err(req, -r);
@@ -33,30 +33,28 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct fs *fs = fuse_req_userdata(req);
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct fuse_entry_param e = {.entry_timeout = DAY_S, .attr_timeout = UPLOAD_S};
+	struct fuse_entry_param e = {.entry_timeout = DAY_S, .attr_timeout = DAY_S};
 	struct handle *h = NULL;
 	struct upload_row row;
 	int64_t dir;
 	int r = in_upload(parent, &dir) ? 0 : -EROFS;
 
-	if (r == 0 && !(h = handle_new(HANDLE_UPLOAD)))
+	if (r == 0 && !(h = handle_new(fs, HANDLE_UPLOAD)))
 		r = -ENOMEM;
 	if (r == 0)
 		r = ingest_create(fs->parts.ingest, dir, name, fi->flags, mode & 07777, ctx->uid,
 				  ctx->gid, &row, &h->file);
 	if (r < 0) {
 		if (h)
-			handle_free(h);
+			handle_free(fs, h);
 		(void)fuse_reply_err(req, -r);
 		return;
 	}
 	fs_upload_attr(fs, &row, &e.attr);
 	e.ino = e.attr.st_ino;
 	fi->fh = (uint64_t)(uintptr_t)h;
-	if (fuse_reply_create(req, &e, fi) == -ENOENT) {
-		ingest_release(h->file);
-		handle_free(h);
-	}
+	if (fuse_reply_create(req, &e, fi) < 0)
+		handle_free(fs, h);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -260,7 +258,7 @@ static void reply_attr_of(struct fs *fs, fuse_req_t req, int64_t id)
 		return;
 	}
 	fs_upload_attr(fs, &row, &st);
-	(void)fuse_reply_attr(req, &st, UPLOAD_S);
+	(void)fuse_reply_attr(req, &st, DAY_S);
 }
 
 static void truncate_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd,
