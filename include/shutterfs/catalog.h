@@ -219,7 +219,7 @@ int catalog_requeue(struct catalog *c, int64_t snapshot, int64_t store, const ch
 /* ---- the outbox ---- */
 enum outbox_what { OUTBOX_PICTURE, OUTBOX_SIDECAR };
 struct outbox_item {
-	int64_t id, store, rev, next_us, created_us;
+	int64_t id, store, rev, next_us, created_us, error_us /* of error */;
 	enum outbox_what what;
 	unsigned tries; /* before this one; > 0: it may have arrived: look first */
 	char key[KEY_MAX + 1], error[256];

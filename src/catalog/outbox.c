@@ -12,7 +12,7 @@ enum { CLAIM_MAX = 1000 };
 /* Joined with snapshot s; SNAP_N is the first column of its own. */
 #define ITEM_COLUMNS \
 	SNAP_COLUMNS \
-	", o.id, o.store, o.rev, o.next_us, o.created_us, o.what, o.tries, o.key, o.error"
+	", o.id, o.store, o.rev, o.next_us, o.created_us, o.what, o.tries, o.key, o.error, o.error_us"
 
 static void item_from(const struct query *q, struct outbox_item *ret)
 {
@@ -27,6 +27,7 @@ static void item_from(const struct query *q, struct outbox_item *ret)
 	};
 	col_copy(q, SNAP_N + 7, ret->key, sizeof(ret->key));
 	col_copy(q, SNAP_N + 8, ret->error, sizeof(ret->error));
+	ret->error_us = col_int(q, SNAP_N + 9);
 	snap_from_row(q, 0, &ret->snap);
 }
 

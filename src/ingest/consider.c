@@ -184,6 +184,7 @@ static int hand_over(struct ingest *in, struct entry *e, const struct upload_row
 		r = catalog_register(in->cat, reg, &snapshot, &new);
 	pthread_rwlock_unlock(adopting_of(in, &reg->sha));
 	if (r == 0) {
+		in->active = true;
 		e->snapshot = snapshot;
 		e->registered = true;
 		(void)unlinkat(in->dir, name, 0);

@@ -106,6 +106,7 @@ static int take_in(struct ingest *in, const struct upload_row *row, const struct
 
 	if (r < 0)
 		return r;
+	in->active = true;
 	r = catalog_merge_sidecar(in->cat, picture.snapshot, s, in->target, in->n_targets);
 	if (r == 0)
 		set_state(in, row, UPLOAD_KEPT, picture.snapshot, NULL);

@@ -14,11 +14,23 @@
 #define PAUSE_BASE_US INT64_C(1000000)
 #define PAUSE_MAX_US INT64_C(600000000)
 #define SEND_DEADLINE_US INT64_C(600000000)
+#define NOTE_PAUSE_US INT64_C(2000000)
+#define UPLOADS_SETTLE_US \
+	INT64_C(11000000) /* within that every upload has been looked at for good */
 
 struct send {
 	struct store_state *st;
 	struct outbox_item item;
+	bool asked; /* the store was: a failure may be its own */
 };
+
+static void due_at(struct store_state *st, int64_t due_us)
+{
+	pthread_mutex_lock(&st->lock);
+	if (due_us < st->next_due_us)
+		st->next_due_us = due_us;
+	pthread_mutex_unlock(&st->lock);
+}
 
 static void fill_meta(const struct outbox_item *item, const struct sha256 *sha,
 		      struct store_meta *ret)
@@ -34,20 +46,50 @@ static void fill_meta(const struct outbox_item *item, const struct sha256 *sha,
 	(void)snprintf(ret->img_id, sizeof(ret->img_id), "%.*s", (int)n, item->snap.stem);
 }
 
+static int hash_sink(void *user, const void *data, size_t len)
+{
+	return hash_add(user, data, len);
+}
+
+/* An object without our metadata (a disk without xattrs, another writer's upload) whose etag is no MD5: its bytes tell. */
+static int compare_bytes(struct store_state *st, struct call *c, const char *key, uint64_t size,
+			 const struct hashes *want, bool *ret_same)
+{
+	struct hash *hash;
+	struct hashes got;
+	struct store_head head;
+	int r = hash_new(&hash);
+
+	if (r < 0)
+		return r;
+	r = store_get(st->slot->store, c, key, size, hash_sink, hash, &head);
+	if (r == 0)
+		r = hash_end(hash, &got);
+	(void)hash_free(hash);
+	if (r == 0)
+		*ret_same = memcmp(got.sha.b, want->sha.b, sizeof(got.sha.b)) == 0;
+	return r;
+}
+
 /* 0: these very bytes are there already. -ENOENT: nothing is. -EEXIST: something else is. */
 static int already_there(struct store_state *st, struct call *c, const struct outbox_item *item,
 			 const struct hashes *h, uint64_t size, struct store_head *ret)
 {
 	char md5[33];
+	bool same = false;
 	int r = store_head(st->slot->store, c, item->key, ret);
 
 	if (r < 0)
 		return r;
 	hex_encode(h->md5, sizeof(h->md5), md5);
-	if (ret->size == size &&
-	    (ret->meta.has_sha ? memcmp(ret->meta.sha.b, h->sha.b, sizeof(h->sha.b)) == 0
-			       : strcmp(ret->etag, md5) == 0))
-		return 0;
+	if (ret->size == size && ret->meta.has_sha)
+		same = memcmp(ret->meta.sha.b, h->sha.b, sizeof(h->sha.b)) == 0;
+	else if (ret->size == size && strcmp(ret->etag, md5) == 0)
+		same = true;
+	else if (ret->size == size && item->what == OUTBOX_PICTURE)
+		r = compare_bytes(st, c, item->key, size, h, &same);
+	if (r < 0 || same)
+		return r;
 	if (item->what == OUTBOX_SIDECAR)
 		return -ENOENT; /* an older one: it is replaced */
 	call_why(
@@ -57,9 +99,11 @@ static int already_there(struct store_state *st, struct call *c, const struct ou
 	return -EEXIST;
 }
 
-static int send_bytes(struct store_state *st, struct call *c, const struct outbox_item *item,
-		      int fd, uint64_t size, struct store_head *ret)
+static int send_bytes(struct send *job, struct call *c, int fd, uint64_t size,
+		      struct store_head *ret)
 {
+	struct store_state *st = job->st;
+	const struct outbox_item *item = &job->item;
 	struct store_row row;
 	struct store_meta meta;
 	struct hashes h;
@@ -74,6 +118,7 @@ static int send_bytes(struct store_state *st, struct call *c, const struct outbo
 			 item->snap.stem);
 		return -EUCLEAN;
 	}
+	job->asked = true;
 	/* A try that was cut off may have arrived; a bucket never listed may have it from another life. */
 	if (item->tries > 0 ||
 	    (picture && (catalog_store(st->s->parts.catalog, st->slot->id, false, &row) < 0 ||
@@ -119,24 +164,37 @@ static int open_sidecar(struct store_state *st, const struct outbox_item *item, 
 	return 0;
 }
 
-static int send_item(struct store_state *st, struct call *c, const struct outbox_item *item,
-		     struct store_head *ret)
+static int send_item(struct send *job, struct call *c, struct store_head *ret)
 {
+	const struct outbox_item *item = &job->item;
 	CLEANUP(closep) int fd = -1;
 	uint64_t size = item->snap.size;
-	int r = item->what == OUTBOX_PICTURE ? open_picture(st, c, item, &fd)
-					     : open_sidecar(st, item, &fd, &size);
+	int r = item->what == OUTBOX_PICTURE ? open_picture(job->st, c, item, &fd)
+					     : open_sidecar(job->st, item, &fd, &size);
 
-	return r < 0 ? r : send_bytes(st, c, item, fd, size, ret);
+	return r < 0 ? r : send_bytes(job, c, fd, size, ret);
+}
+
+/* How an item ended must not be forgotten, or it stays under way until the next start: the catalog's disk may have room again. */
+static bool noted(struct store_state *st, const struct outbox_item *item, int r, bool *complained)
+{
+	struct call c = {.cancel = &st->s->stopping};
+
+	if (r == 0 || r == -ENOENT)
+		return true;
+	if (!*complained)
+		log_err("cannot note what became of \"%s\" in store \"%s\": %s; tried again",
+			item->key, st->conf->name, strerror(-r));
+	*complained = true;
+	return retry_sleep(&c, NOTE_PAUSE_US) < 0;
 }
 
 /* Every store has it: the spool may let go. */
 static void settle(struct sync *s, const struct sha256 *sha)
 {
-	int r = s->any_local ? cache_drop(s->parts.cache, sha, BLOB_SPOOL)
-			     : cache_settle(s->parts.cache, sha);
+	int r = ingest_settle(s->parts.ingest, sha, !s->any_local);
 
-	if (r < 0 && r != -ENOENT)
+	if (r < 0)
 		log_warn(
 			"cannot move a synced picture out of the spool: %s; tried again at the next start",
 			strerror(-r));
@@ -145,14 +203,14 @@ static void settle(struct sync *s, const struct sha256 *sha)
 static void sent(struct store_state *st, const struct outbox_item *item,
 		 const struct store_head *head)
 {
-	bool settled = false, was_down;
-	int r = catalog_outbox_done(st->s->parts.catalog, item, head->etag, head->size,
-				    head->modified_us, &settled);
+	bool settled = false, was_down, complained = false;
+	int r;
 
-	if (r < 0)
-		log_err("cannot note that \"%s\" is in store \"%s\": %s", item->key, st->conf->name,
-			strerror(-r));
-	else if (settled && item->what == OUTBOX_PICTURE)
+	do
+		r = catalog_outbox_done(st->s->parts.catalog, item, head->etag, head->size,
+					head->modified_us, &settled);
+	while (!noted(st, item, r, &complained));
+	if (r == 0 && settled && item->what == OUTBOX_PICTURE)
 		settle(st->s, &item->snap.sha);
 	pthread_mutex_lock(&st->lock);
 	was_down = st->failures > 0;
@@ -164,31 +222,63 @@ static void sent(struct store_state *st, const struct outbox_item *item,
 }
 
 /* A store that cannot be reached, or refuses us, pauses as a whole, or every item would knock in turn; other errors are the item's own. */
-static void not_sent(struct store_state *st, const struct outbox_item *item, int err,
-		     const struct call *c)
+static bool is_the_store(const struct send *job, int err)
 {
+	switch (err) {
+	case -EACCES:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EROFS:
+		return job->asked;
+	case -EIO: /* of this object, until others say the same */
+		return false;
+	default:
+		return job->asked && errno_is_transient(err);
+	}
+}
+
+/* True: it was well before. Those that were under way when the pause began do not make it longer. */
+static bool store_failed(struct store_state *st, const char *why, int64_t retry_after_us)
+{
+	int64_t max = retry_after_us > 0 ? PAUSE_MAX_US : PAUSE_MAX_US / 10, now = now_us();
+	bool first;
+
+	pthread_mutex_lock(&st->lock);
+	first = st->failures == 0;
+	if (now >= st->pause_us) {
+		st->failures++;
+		st->pause_us = now + PAUSE_BASE_US / 4 +
+			       retry_pause_us(st->failures, PAUSE_BASE_US, max, retry_after_us);
+	}
+	st->failed_us = mono_us();
+	(void)snprintf(st->why, sizeof(st->why), "%s", why);
+	pthread_mutex_unlock(&st->lock);
+	return first;
+}
+
+static void not_sent(const struct send *job, int err, const struct call *c)
+{
+	struct store_state *st = job->st;
+	const struct outbox_item *item = &job->item;
 	char text[256];
-	bool store_down = err == -EACCES || (errno_is_transient(err) && err != -EIO), first;
-	int64_t pause = retry_pause_us(item->tries + 1, PAUSE_BASE_US, PAUSE_MAX_US,
-				       c->retry_after_us);
+	bool store_down = is_the_store(job, err), first = false, complained = false;
+	int64_t next = now_us() + retry_pause_us(item->tries + 1, PAUSE_BASE_US, PAUSE_MAX_US,
+						 c->retry_after_us);
+	int r;
 
 	(void)snprintf(text, sizeof(text), "%s", c->why[0] ? c->why : strerror(-err));
-	pthread_mutex_lock(&st->lock);
-	first = store_down && st->failures == 0;
-	if (store_down) {
-		st->failures++;
-		st->pause_us = now_us() + retry_pause_us(st->failures, PAUSE_BASE_US,
-							 PAUSE_MAX_US / 10, c->retry_after_us);
-	}
-	pthread_mutex_unlock(&st->lock);
+	if (store_down)
+		first = store_failed(st, text, c->retry_after_us);
 	if (first)
 		log_warn("store \"%s\" does not take uploads now: %s; they stay queued",
 			 st->conf->name, text);
 	else if (!store_down && item->error[0] == '\0')
 		log_err("cannot send \"%s\" to store \"%s\": %s; tried again later", item->key,
 			st->conf->name, text);
-	if (catalog_outbox_failed(st->s->parts.catalog, item, now_us() + pause, text) < 0)
-		log_err("cannot note the failure of \"%s\"", item->key);
+	do
+		r = catalog_outbox_failed(st->s->parts.catalog, item, next, text);
+	while (!noted(st, item, r, &complained));
+	due_at(st, next);
 }
 
 static void send_job(void *arg)
@@ -197,12 +287,12 @@ static void send_job(void *arg)
 	struct store_state *st = job->st;
 	struct store_head head = {0};
 	struct call c = {.deadline_us = mono_us() + SEND_DEADLINE_US, .cancel = &st->s->stopping};
-	int r = st->s->stopping ? -ECANCELED : send_item(st, &c, &job->item, &head);
+	int r = st->s->stopping ? -ECANCELED : send_item(job, &c, &head);
 
 	if (r == 0)
 		sent(st, &job->item, &head);
 	else if (r != -ECANCELED) /* cancelled: the next start finds it as it was */
-		not_sent(st, &job->item, r, &c);
+		not_sent(job, r, &c);
 	pthread_mutex_lock(&st->lock);
 	st->in_flight--;
 	pthread_mutex_unlock(&st->lock);
@@ -222,9 +312,11 @@ static int hand_out(void *user, const struct outbox_item *item)
 	if (r == 0)
 		return 0;
 	free(job);
-	if (r != -ESHUTDOWN)
+	if (r != -ESHUTDOWN) {
 		(void)!catalog_outbox_failed(st->s->parts.catalog, item, now_us() + PAUSE_BASE_US,
 					     "too many uploads at once");
+		due_at(st, now_us() + PAUSE_BASE_US);
+	}
 	pthread_mutex_lock(&st->lock);
 	st->in_flight--;
 	pthread_mutex_unlock(&st->lock);
@@ -241,6 +333,8 @@ static unsigned reserve(struct store_state *st)
 	if (now_us() >= st->pause_us && st->in_flight < max && (st->in_flight <= max / 2))
 		room = max - st->in_flight;
 	st->in_flight += room;
+	if (room)
+		st->next_due_us = INT64_MAX; /* what is said from here on must stay */
 	pthread_mutex_unlock(&st->lock);
 	return room;
 }
@@ -271,12 +365,16 @@ void pump(struct store_state *st)
 
 	if (r < 0)
 		log_err("cannot read the queue of store \"%s\": %s", st->conf->name, strerror(-r));
-	if (c.n < room) /* -ENOENT: empty, and due stays where it is */
-		(void)!catalog_outbox_next(st->s->parts.catalog, st->slot->id, &due);
+	else if (c.n == room)
+		due = 0; /* perhaps there is more */
+	else
+		r = catalog_outbox_next(st->s->parts.catalog, st->slot->id, &due);
+	if (r < 0 && r != -ENOENT)
+		due = now_us() + NOTE_PAUSE_US;
 	pthread_mutex_lock(&st->lock);
 	st->in_flight -= room - c.n;
-	st->next_due_us = c.n == room ? 0 : due;
 	pthread_mutex_unlock(&st->lock);
+	due_at(st, due);
 }
 
 void pump_resume(struct store_state *st)
@@ -290,21 +388,54 @@ void pump_resume(struct store_state *st)
 
 /* ---- sync --wait ---- */
 
-struct leftover {
-	int64_t now_us;
-	unsigned open; /* not tried since, or being tried */
+struct wait {
+	struct sync *s;
+	int64_t began_us, began_mono_us;
+	unsigned open; /* items not tried since */
 	char first[256];
 };
 
-static int count_left(void *user, const struct outbox_item *item)
+static struct store_state *store_of(struct sync *s, int64_t id)
 {
-	struct leftover *l = user;
+	for (size_t i = 0; i < s->n_stores; i++)
+		if (s->store[i].slot->id == id)
+			return &s->store[i];
+	return NULL;
+}
 
-	if (item->error[0] == '\0' || item->next_us <= l->now_us)
-		l->open++;
-	else if (l->first[0] == '\0')
-		(void)snprintf(l->first, sizeof(l->first), "%s", item->error);
-	return l->open > 0;
+/* Why an item is not to be waited for: it failed since, or its store did. False: it may still be sent. */
+static bool is_failing(struct wait *w, const struct outbox_item *item, char why[256])
+{
+	struct store_state *st = store_of(w->s, item->store);
+	bool failing = false;
+
+	(void)snprintf(why, 256, "%s", item->error);
+	if (!st) {
+		(void)snprintf(why, 256, "its store is not in the config any more");
+		return true;
+	}
+	/* All were due when the waiting began; a sidecar's time moves with its picture's. */
+	if ((item->error[0] && item->error_us >= w->began_us) || item->next_us > now_us())
+		return true;
+	pthread_mutex_lock(&st->lock);
+	if (st->failures > 0 && st->failed_us >= w->began_mono_us) {
+		failing = true;
+		(void)snprintf(why, 256, "%s", st->why);
+	}
+	pthread_mutex_unlock(&st->lock);
+	return failing;
+}
+
+static int count_open(void *user, const struct outbox_item *item)
+{
+	struct wait *w = user;
+	char why[256];
+
+	if (!is_failing(w, item, why))
+		w->open++;
+	else if (w->first[0] == '\0')
+		memcpy(w->first, why, sizeof(why));
+	return w->open > 0;
 }
 
 static unsigned in_flight(struct sync *s)
@@ -319,44 +450,67 @@ static unsigned in_flight(struct sync *s)
 	return n;
 }
 
-/* 1: all done, -EIO: only failing ones are left, 0: go on waiting. */
-static int drained(struct sync *s, struct call *c, const struct catalog_totals *t)
+static int count_upload(void *user, const struct upload_row *row)
 {
-	struct leftover left = {.now_us = now_us()};
+	++*(uint64_t *)user;
+	return 0;
+}
 
-	if (t->queue_waiting + t->queue_failed == 0)
-		return t->uploads_waiting == 0;
-	if (t->uploads_waiting || in_flight(s))
+/* 1: all done, -EIO: only failing ones are left, 0: go on waiting. */
+static int drained(struct wait *w, struct call *c, uint64_t queued, uint64_t uploads)
+{
+	if (!w->s->recovered || uploads)
 		return 0;
-	if (catalog_outbox_list(s->parts.catalog, 0, UINT32_MAX, count_left, &left) < 0 ||
-	    left.open || left.first[0] == '\0')
+	if (queued == 0)
+		return 1;
+	if (in_flight(w->s))
 		return 0;
-	call_why(c, "%lld uploads could not be sent; the first: %s",
-		 (long long)(t->queue_waiting + t->queue_failed), left.first);
+	w->open = 0;
+	w->first[0] = '\0';
+	if (catalog_outbox_list(w->s->parts.catalog, 0, UINT32_MAX, count_open, w) < 0 || w->open ||
+	    in_flight(w->s))
+		return 0;
+	call_why(c, "%llu uploads could not be sent; the first: %s", (unsigned long long)queued,
+		 w->first);
 	return -EIO;
+}
+
+static int wait_drained(struct sync *s, struct call *c, struct progress *p)
+{
+	struct wait w = {.s = s, .began_us = now_us(), .began_mono_us = mono_us()};
+	struct catalog_totals t;
+	uint64_t most = 0;
+
+	for (;;) {
+		uint64_t uploads = 0, queued;
+		/* Not what waits for a name or a picture, nor what comes while we wait. */
+		int r = catalog_upload_due(s->parts.catalog, w.began_us + UPLOADS_SETTLE_US, 10000,
+					   count_upload, &uploads);
+
+		if (r == 0)
+			r = catalog_totals(s->parts.catalog, &t);
+		if (r < 0)
+			return r;
+		queued = (uint64_t)t.queue_waiting; /* with the failed ones */
+		r = drained(&w, c, queued, uploads);
+		if (r != 0)
+			return r < 0 ? r : 0;
+		most = queued + uploads > most ? queued + uploads : most;
+		r = progress_tell(p, most - queued - uploads, most, "uploads");
+		if (r == 0)
+			r = retry_sleep(c, 50000);
+		if (r < 0)
+			return r;
+	}
 }
 
 int sync_drain(struct sync *s, bool wait, struct call *c, progress_fn *fn, void *user)
 {
-	struct catalog_totals t;
-	uint64_t most = 0;
-	int r = catalog_outbox_retry_now(s->parts.catalog), done = 0;
+	struct progress p = {.fn = fn, .user = user};
+	int r = catalog_outbox_retry_now(s->parts.catalog);
 
 	for (size_t i = 0; r == 0 && i < s->n_stores; i++)
 		pump_resume(&s->store[i]);
 	sync_kick(s, 0);
-	while (r == 0 && wait && done == 0) {
-		r = catalog_totals(s->parts.catalog, &t);
-		if (r < 0)
-			break;
-		uint64_t left = (uint64_t)(t.queue_waiting + t.queue_failed + t.uploads_waiting);
-
-		most = left > most ? left : most;
-		done = drained(s, c, &t);
-		if (fn && fn(user, most - left, most, "uploads") != 0)
-			r = -ECANCELED;
-		if (r == 0 && done == 0)
-			r = retry_sleep(c, 100000);
-	}
-	return r < 0 ? r : done < 0 ? done : 0;
+	return r == 0 && wait ? wait_drained(s, c, &p) : r;
 }

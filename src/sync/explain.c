@@ -66,7 +66,7 @@ static void explain_time(const char *key, const struct layout_match *m, struct l
 	bool has_time = false, dated = time_from_path(key, &c, &has_time) == 0;
 
 	if (dated && has_time) {
-		set_time(l, us_from_civil(&c, false), TIME_NAME);
+		set_time(l, us_from_civil(&c, true), TIME_NAME);
 		return;
 	}
 	if (m->year) {

@@ -1,4 +1,4 @@
-/* Scans: a store's listing through the ledger page by page, then the sidecars that are new; and the rebuild, which is a scan and more. */
+/* Scans: a store's listing through the ledger page by page, then the sidecars that are new. */
 #include "sync_private.h"
 
 #include "shutterfs/codec.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 1000, SIDECARS_AT_ONCE = 256 };
+enum { PAGE = 1000, SIDECARS_AT_ONCE = 256, GIVE_UP = 16 };
 #define SCAN_RETRY_US INT64_C(60000000)
 
 /* ---- the listing ---- */
@@ -17,8 +17,7 @@ enum { PAGE = 1000, SIDECARS_AT_ONCE = 256 };
 struct page {
 	struct store_state *st;
 	struct scan_counts *counts;
-	progress_fn *fn;
-	void *user;
+	struct progress *progress;
 	int64_t gen;
 	struct explained *item; /* PAGE */
 	struct kept {
@@ -43,9 +42,7 @@ static int flush_page(struct page *p)
 			      p->counts);
 	free(listed);
 	p->n = 0;
-	if (r == 0 && p->fn && p->fn(p->user, p->counts->listed, 0, "objects") != 0)
-		r = -ECANCELED;
-	return r;
+	return r < 0 ? r : progress_tell(p->progress, p->counts->listed, 0, "objects");
 }
 
 static int add_object(void *user, const struct store_object *o)
@@ -66,9 +63,9 @@ static int add_object(void *user, const struct store_object *o)
 }
 
 static int list_store(struct store_state *st, struct call *c, int64_t gen, const char *after,
-		      progress_fn *fn, void *user, struct scan_counts *counts)
+		      struct progress *progress, struct scan_counts *counts)
 {
-	struct page p = {.st = st, .counts = counts, .fn = fn, .user = user, .gen = gen};
+	struct page p = {.st = st, .counts = counts, .progress = progress, .gen = gen};
 	int r = -ENOMEM;
 
 	p.item = calloc(PAGE, sizeof(*p.item));
@@ -92,10 +89,10 @@ struct reading { /* one batch, read in parallel */
 		char key[KEY_MAX + 1];
 	} item[SIDECARS_AT_ONCE];
 	size_t n;
-	pthread_mutex_t lock; /* guards left, error, call->why */
+	pthread_mutex_t lock; /* guards all below, and call->why */
 	pthread_cond_t done;
-	size_t left;
-	int error;
+	size_t left, read, failed;
+	int error; /* the first; call->why tells it */
 };
 
 static int want(void *user, const char *key, uint64_t size, int64_t snapshot)
@@ -108,7 +105,7 @@ static int want(void *user, const char *key, uint64_t size, int64_t snapshot)
 	return b->n == SIDECARS_AT_ONCE;
 }
 
-/* A broken sidecar is remembered with its error; a store that cannot be reached ends the scan, which goes on from there. */
+/* A broken sidecar is remembered with its error; one that cannot be had stays wanted for the next scan. */
 static int read_sidecar(struct store_state *st, struct call *c, const char *key)
 {
 	CLEANUP(buf_done) struct buf text = BUF(SIDECAR_BYTES);
@@ -124,8 +121,22 @@ static int read_sidecar(struct store_state *st, struct call *c, const char *key)
 	else
 		(void)snprintf(why, sizeof(why), "%s",
 			       r == -ENOENT ? "is gone" : "is larger than 1 MiB: not a sidecar");
-	return catalog_wanted_done(st->s->parts.catalog, st->slot->id, key, r == 0 ? &s : NULL,
-				   why);
+	r = catalog_wanted_done(st->s->parts.catalog, st->slot->id, key, r == 0 ? &s : NULL, why);
+	if (r == -EINVAL || r == -E2BIG)
+		r = catalog_wanted_done(st->s->parts.catalog, st->slot->id, key, NULL,
+					"has more labels, or longer ones, than can be kept");
+	return r == -ENOENT ? 0 : r; /* gone meanwhile */
+}
+
+/* The store itself does not answer: none of many. */
+static bool gave_up(struct reading *b)
+{
+	bool up;
+
+	pthread_mutex_lock(&b->lock);
+	up = (b->failed >= GIVE_UP && b->read == 0) || b->error == -ECANCELED;
+	pthread_mutex_unlock(&b->lock);
+	return up;
 }
 
 static void read_job(void *arg)
@@ -133,25 +144,22 @@ static void read_job(void *arg)
 	struct wanted *w = arg;
 	struct reading *b = w->batch;
 	struct call c = {.deadline_us = b->call->deadline_us, .cancel = &b->st->s->stopping};
-	bool skip;
-	int r = 0;
+	bool skip = gave_up(b);
+	int r = skip ? 0 : read_sidecar(b->st, &c, w->key);
 
 	pthread_mutex_lock(&b->lock);
-	skip = b->error != 0;
-	pthread_mutex_unlock(&b->lock);
-	if (!skip)
-		r = read_sidecar(b->st, &c, w->key);
-	pthread_mutex_lock(&b->lock);
-	if (r < 0 && b->error == 0) {
+	b->read += r == 0 && !skip;
+	b->failed += r < 0;
+	if (r < 0 && (b->error == 0 || r == -ECANCELED)) {
 		b->error = r;
-		call_why(b->call, "%s", c.why);
+		call_why(b->call, "%s", c.why[0] ? c.why : strerror(-r));
 	}
 	if (--b->left == 0)
 		pthread_cond_signal(&b->done);
 	pthread_mutex_unlock(&b->lock);
 }
 
-static int read_batch(struct reading *b)
+static void read_batch(struct reading *b)
 {
 	b->left = b->n;
 	for (size_t i = 0; i < b->n; i++) {
@@ -163,34 +171,47 @@ static int read_batch(struct reading *b)
 	while (b->left > 0)
 		pthread_cond_wait(&b->done, &b->lock);
 	pthread_mutex_unlock(&b->lock);
-	return b->error;
 }
 
-static int read_sidecars(struct store_state *st, struct call *c, progress_fn *fn, void *user,
-			 struct scan_counts *counts)
+static int read_wanted(struct reading *b, struct progress *p)
 {
-	struct reading *b = calloc(1, sizeof(*b));
+	struct store_state *st = b->st;
+	char after[KEY_MAX + 1] = "";
 	uint64_t done = 0;
-	int r = b ? 0 : -ENOMEM;
+	int r;
 
-	if (r < 0)
-		return r;
+	for (;;) {
+		b->n = 0;
+		r = catalog_wanted(st->s->parts.catalog, st->slot->id, after, SIDECARS_AT_ONCE,
+				   want, b);
+		if (r < 0 || b->n == 0)
+			return r < 0 ? r : b->error;
+		memcpy(after, b->item[b->n - 1].key, sizeof(after));
+		read_batch(b);
+		done += b->n;
+		if (gave_up(b))
+			return b->error;
+		r = b->call->cancel && *b->call->cancel ? -ECANCELED
+							: progress_tell(p, done, 0, "sidecars");
+		if (r < 0)
+			return r;
+	}
+}
+
+static int read_sidecars(struct store_state *st, struct call *c, struct progress *p)
+{
+	CLEANUP(freep) struct reading *b = calloc(1, sizeof(*b));
+	int r;
+
+	if (!b)
+		return -ENOMEM;
 	b->st = st;
 	b->call = c;
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->done, NULL);
-	do {
-		b->n = 0; /* those that are done are not wanted any more, so each round begins at the start */
-		r = catalog_wanted(st->s->parts.catalog, st->slot->id, "", SIDECARS_AT_ONCE, want,
-				   b);
-		r = r < 0 ? r : read_batch(b);
-		done += b->n;
-		if (r == 0 && fn && b->n && fn(user, done, 0, "sidecars") != 0)
-			r = -ECANCELED;
-	} while (r == 0 && b->n > 0 && !st->s->stopping);
+	r = read_wanted(b, p);
 	pthread_cond_destroy(&b->done);
 	pthread_mutex_destroy(&b->lock);
-	free(b);
 	return r;
 }
 
@@ -211,7 +232,7 @@ static int check_not_empty(struct store_state *st, struct call *c)
 	return -ENODATA;
 }
 
-static int scan_all(struct store_state *st, struct call *c, bool asked, progress_fn *fn, void *user,
+static int list_all(struct store_state *st, struct call *c, bool asked, struct progress *p,
 		    struct scan_counts *counts)
 {
 	struct catalog *cat = st->s->parts.catalog;
@@ -221,12 +242,12 @@ static int scan_all(struct store_state *st, struct call *c, bool asked, progress
 	int r = catalog_scan_begin(cat, st->slot->id, &gen, after);
 
 	if (r == 0)
-		r = list_store(st, c, gen, after, fn, user, counts);
+		r = list_store(st, c, gen, after, p, counts);
 	if (r == 0 && counts->listed == 0 && after[0] == '\0' && !asked)
 		r = check_not_empty(st, c);
 	while (r == 0 && left)
 		r = catalog_scan_end(cat, st->slot->id, gen, counts, &left);
-	return r < 0 ? r : read_sidecars(st, c, fn, user, counts);
+	return r;
 }
 
 bool scan_try_begin(struct store_state *st)
@@ -235,21 +256,26 @@ bool scan_try_begin(struct store_state *st)
 
 	pthread_mutex_lock(&st->lock);
 	mine = !st->scanning && !st->s->stopping;
-	if (mine)
+	if (mine) {
 		st->scanning = true;
+		st->next_scan_us =
+			INT64_MAX; /* what is said from here on counts for the next one */
+	}
 	pthread_mutex_unlock(&st->lock);
 	return mine;
 }
 
-static int scan_begun(struct store_state *st, struct call *c, bool asked, progress_fn *fn,
-		      void *user, struct scan_counts *ret)
+static int scan_begun(struct store_state *st, struct call *c, bool asked, struct progress *p,
+		      struct scan_counts *ret)
 {
 	struct scan_counts counts = {0};
 	int64_t pause = st->conf->scan_us, next;
-	int r = scan_all(st, c, asked, fn, user, &counts);
+	int r = list_all(st, c, asked, p, &counts);
 
 	if (r < 0 && pause > SCAN_RETRY_US) /* it goes on where it broke off */
 		pause = SCAN_RETRY_US;
+	if (r == 0)
+		r = read_sidecars(st, c, p);
 	next = pause ? now_us() + pause : INT64_MAX;
 
 	if (r < 0 && r != -ECANCELED) {
@@ -259,7 +285,8 @@ static int scan_begun(struct store_state *st, struct call *c, bool asked, progre
 	}
 	pthread_mutex_lock(&st->lock);
 	st->scanning = false;
-	st->next_scan_us = next;
+	if (next < st->next_scan_us)
+		st->next_scan_us = next;
 	pthread_mutex_unlock(&st->lock);
 	if (r == 0)
 		*ret = counts;
@@ -270,8 +297,9 @@ void scan_job(void *arg)
 {
 	struct store_state *st = arg;
 	struct call c = {.cancel = &st->s->stopping};
+	struct progress nobody = {0};
 	struct scan_counts counts;
-	int r = scan_begun(st, &c, false, NULL, NULL, &counts);
+	int r = scan_begun(st, &c, false, &nobody, &counts);
 
 	if (r == 0 && (counts.added || counts.changed || counts.gone || counts.rejected))
 		log_info(
@@ -284,8 +312,7 @@ void scan_job(void *arg)
 			 c.why);
 }
 
-int scan_store(struct store_state *st, struct call *c, progress_fn *fn, void *user,
-	       struct scan_counts *ret)
+int scan_store(struct store_state *st, struct call *c, struct progress *p, struct scan_counts *ret)
 {
 	/* One under way began before we were asked and may have passed what we are asked for: let it end, then look again. */
 	while (!scan_try_begin(st)) {
@@ -294,7 +321,7 @@ int scan_store(struct store_state *st, struct call *c, progress_fn *fn, void *us
 		if (r < 0)
 			return r;
 	}
-	return scan_begun(st, c, true, fn, user, ret);
+	return scan_begun(st, c, true, p, ret);
 }
 
 static struct store_state *store_by_name(struct sync *s, const char *name)
@@ -309,94 +336,11 @@ int sync_scan(struct sync *s, const char *store, struct call *c, progress_fn *fn
 	      struct scan_counts *ret)
 {
 	struct store_state *st = store_by_name(s, store);
+	struct progress p = {.fn = fn, .user = user};
 
 	if (!st) {
 		call_why(c, "there is no store \"%s\" in the config", store);
 		return -ENOENT;
 	}
-	return scan_store(st, c, fn, user, ret);
-}
-
-/* ---- rebuild ---- */
-
-struct bare {
-	struct sync *s;
-	int64_t id[PAGE], last;
-	size_t n, seen;
-};
-
-static int note_bare(void *user, const struct snap *snap)
-{
-	struct bare *b = user;
-
-	b->last = snap->id;
-	b->seen++;
-	if (!snap->has_sha && snap->replicas > 0)
-		b->id[b->n++] = snap->id;
-	return 0;
-}
-
-/* A picture of ours whose sidecar object is missing still says its hash in its metadata. */
-static int ask_metadata(struct sync *s, struct call *c, int64_t id)
-{
-	struct place place[CONFIG_STORES_MAX];
-	struct store_head head;
-	size_t n;
-	int r = catalog_places(s->parts.catalog, id, place, ARRAY_LEN(place), &n);
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		for (size_t k = 0; k < s->n_stores; k++) {
-			if (s->store[k].slot->id != place[i].store)
-				continue;
-			if (store_head(s->store[k].slot->store, c, place[i].key, &head) == 0 &&
-			    head.meta.has_sha && head.size == place[i].size)
-				return catalog_set_content(s->parts.catalog, id, &head.meta.sha,
-							   head.size, 0, 0);
-		}
-	}
-	return r;
-}
-
-static int ask_all_metadata(struct sync *s, struct call *c, progress_fn *fn, void *user)
-{
-	CLEANUP(freep) struct bare *b = calloc(1, sizeof(*b));
-	uint64_t done = 0;
-	int r = b ? 0 : -ENOMEM;
-
-	while (r == 0) {
-		b->n = b->seen = 0;
-		r = catalog_each(s->parts.catalog, b->last, PAGE, note_bare, b);
-		for (size_t i = 0; r == 0 && i < b->n; i++) {
-			r = c->cancel && *c->cancel ? -ECANCELED : ask_metadata(s, c, b->id[i]);
-			if (r == 0 && fn && fn(user, ++done, 0, "metadata") != 0)
-				r = -ECANCELED;
-		}
-		if (b->seen < PAGE)
-			break;
-	}
-	return r;
-}
-
-int sync_rebuild(struct sync *s, struct call *c, progress_fn *fn, void *user,
-		 struct scan_counts *ret)
-{
-	struct scan_counts all = {0}, one;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < s->n_stores; i++) {
-		r = scan_store(&s->store[i], c, fn, user, &one);
-		if (r < 0)
-			break;
-		all.listed += one.listed;
-		all.added += one.added;
-		all.changed += one.changed;
-		all.rejected += one.rejected;
-		all.gone += one.gone;
-		all.sidecars += one.sidecars;
-	}
-	if (r == 0)
-		r = ask_all_metadata(s, c, fn, user);
-	if (r == 0)
-		*ret = all;
-	return r;
+	return scan_store(st, c, &p, ret);
 }

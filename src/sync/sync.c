@@ -8,8 +8,14 @@
 #include <time.h>
 
 enum { HOUSE_THREADS = 8, STORE_QUEUE = 4096 };
-#define TICK_US INT64_C(1000000)
+#define TICK_US INT64_C(500000)
+#define PROGRESS_US INT64_C(250000)
 #define STALE_US INT64_C(60000000)
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
 
 static int store_init(struct sync *s, struct store_state *st, const struct store_slot *slot)
 {
@@ -95,13 +101,23 @@ void sync_stale(struct sync *s, int64_t store)
 		if (st->slot->id != store)
 			continue;
 		pthread_mutex_lock(&st->lock);
-		if (now_us() - st->stale_us >= STALE_US) {
-			st->stale_us = now_us();
+		if (st->stale_us == 0 || mono_us() - st->stale_us >= STALE_US) {
+			st->stale_us = mono_us();
 			st->next_scan_us = 0;
 		}
 		pthread_mutex_unlock(&st->lock);
 		sync_kick(s, 0);
 	}
+}
+
+int progress_tell(struct progress *p, uint64_t done, uint64_t total, const char *what)
+{
+	int64_t now = mono_us();
+
+	if (!p->fn || (p->last_us && now - p->last_us < PROGRESS_US))
+		return 0;
+	p->last_us = now;
+	return p->fn(p->user, done, total, what) != 0 ? -ECANCELED : 0;
 }
 
 /* ---- jobs of the house ---- */
@@ -113,9 +129,9 @@ static void recover_job(void *arg)
 
 	if (r < 0)
 		log_err("cannot look at what the last run left: %s", strerror(-r));
-	cache_recount(s->parts.cache);
-	s->uploads_due_us = 0;
+	s->recovered = true;
 	sync_kick(s, 0);
+	cache_recount(s->parts.cache);
 }
 
 static void due_job(void *arg)
@@ -130,18 +146,14 @@ static void due_job(void *arg)
 	}
 	pthread_mutex_lock(&s->lock);
 	s->due_running = false;
-	/* Somebody may have said an earlier time meanwhile. */
-	if (next > s->uploads_due_us && s->uploads_due_us > now_us())
-		next = s->uploads_due_us;
-	s->uploads_due_us = next;
+	s->uploads_due_us = earlier(s->uploads_due_us, next); /* said meanwhile, or found */
 	pthread_mutex_unlock(&s->lock);
 	sync_kick(s, next);
 }
 
 /* Bytes first, then the rows that speak of them. */
-static void tick_job(void *arg)
+static void make_durable(struct sync *s)
 {
-	struct sync *s = arg;
 	int r = cache_sync_spool(s->parts.cache);
 
 	if (r == 0)
@@ -149,6 +161,13 @@ static void tick_job(void *arg)
 	if (r < 0)
 		log_err("cannot write to the state directory's disk: %s; what is uploaded now would not survive a power cut",
 			strerror(-r));
+}
+
+static void tick_job(void *arg)
+{
+	struct sync *s = arg;
+
+	make_durable(s);
 	pthread_mutex_lock(&s->lock);
 	s->tick_running = false;
 	pthread_mutex_unlock(&s->lock);
@@ -156,45 +175,53 @@ static void tick_job(void *arg)
 
 /* ---- the scheduler ---- */
 
-static bool take_flag(struct sync *s, bool *flag)
+static void look_at_activity(struct sync *s)
 {
-	bool was;
+	bool run;
 
-	pthread_mutex_lock(&s->lock);
-	was = *flag;
-	*flag = true;
-	pthread_mutex_unlock(&s->lock);
-	return !was;
-}
-
-static void run(struct sync *s, pool_fn *fn, void *arg, bool *flag)
-{
-	if (pool_run(s->house, fn, arg) == 0 || !flag)
-		return;
-	pthread_mutex_lock(&s->lock);
-	*flag = false;
-	pthread_mutex_unlock(&s->lock);
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-static int64_t look_at_uploads(struct sync *s, int64_t now)
-{
 	if (ingest_take_activity(s->parts.ingest)) {
 		for (size_t i = 0; i < s->n_stores; i++) {
 			pthread_mutex_lock(&s->store[i].lock);
 			s->store[i].next_due_us = 0;
 			pthread_mutex_unlock(&s->store[i].lock);
 		}
-		if (take_flag(s, &s->tick_running))
-			run(s, tick_job, s, &s->tick_running);
+		s->tick_due = true;
 	}
-	if (s->uploads_due_us <= now && take_flag(s, &s->due_running))
-		run(s, due_job, s, &s->due_running);
-	return s->due_running ? INT64_MAX : s->uploads_due_us;
+	pthread_mutex_lock(&s->lock);
+	run = s->tick_due && !s->tick_running;
+	s->tick_running = s->tick_running || run;
+	pthread_mutex_unlock(&s->lock);
+	if (!run)
+		return;
+	s->tick_due = pool_run(s->house, tick_job, s) < 0;
+	if (s->tick_due) {
+		pthread_mutex_lock(&s->lock);
+		s->tick_running = false;
+		pthread_mutex_unlock(&s->lock);
+	}
+}
+
+static int64_t look_at_uploads(struct sync *s, int64_t now)
+{
+	int64_t due;
+	bool run;
+
+	look_at_activity(s);
+	pthread_mutex_lock(&s->lock);
+	due = s->uploads_due_us;
+	run = due <= now && !s->due_running;
+	if (run) { /* what is said from here on counts for the next run */
+		s->due_running = true;
+		s->uploads_due_us = INT64_MAX;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (run && pool_run(s->house, due_job, s) < 0) {
+		pthread_mutex_lock(&s->lock);
+		s->due_running = false;
+		s->uploads_due_us = due;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return due > now ? due : INT64_MAX;
 }
 
 static int64_t look_at_store(struct store_state *st, int64_t now)
@@ -207,15 +234,11 @@ static int64_t look_at_store(struct store_state *st, int64_t now)
 	pthread_mutex_unlock(&st->lock);
 	if (due <= now)
 		pump(st);
-	if (scan <= now && scan_try_begin(st)) {
+	if (scan <= now && scan_try_begin(st) && pool_run(st->s->house, scan_job, st) < 0) {
 		pthread_mutex_lock(&st->lock);
-		st->next_scan_us = INT64_MAX; /* its end says when again */
+		st->scanning = false;
+		st->next_scan_us = scan;
 		pthread_mutex_unlock(&st->lock);
-		if (pool_run(st->s->house, scan_job, st) < 0) {
-			pthread_mutex_lock(&st->lock);
-			st->scanning = false;
-			pthread_mutex_unlock(&st->lock);
-		}
 	}
 	return due > now ? due : INT64_MAX;
 }
@@ -309,6 +332,8 @@ struct sync *sync_free(struct sync *s)
 	if (s->started)
 		(void)pthread_join(s->thread, NULL);
 	s->house = pool_free(s->house);
+	if (s->started && (ingest_take_activity(s->parts.ingest) || s->tick_due))
+		make_durable(s); /* the tick that did not come any more */
 	for (size_t i = 0; i < s->n_stores; i++) {
 		s->store[i].pool = pool_free(s->store[i].pool);
 		pthread_mutex_destroy(&s->store[i].lock);

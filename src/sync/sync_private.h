@@ -14,12 +14,14 @@ struct store_state { /* one per store */
 	struct pool *pool;    /* requests of this store, so that it delays only itself */
 	pthread_mutex_t lock; /* guards all below; never held across a request or the catalog */
 	unsigned in_flight;   /* outbox items handed to the pool */
-	unsigned failures;    /* transient ones in a row: the store as a whole is down */
+	unsigned failures;    /* of the store as a whole, in a row */
+	int64_t failed_us;    /* mono_us of the last of them */
+	char why[256];        /* of that one */
 	int64_t pause_us;     /* until then nothing is sent */
 	int64_t next_due_us;  /* when to look into the outbox again; INT64_MAX: nothing there */
 	bool scanning;
 	int64_t next_scan_us; /* INT64_MAX: only when asked */
-	int64_t stale_us;     /* last time a fetch complained */
+	int64_t stale_us;     /* mono_us: last time a fetch complained; 0: never */
 };
 
 struct schedule {                             /* one per camera with an interval */
@@ -39,10 +41,19 @@ struct sync {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t wake;
 	int64_t kick_us; /* somebody wants attention then */
+	int64_t uploads_due_us;
 	bool due_running, tick_running;
-	_Atomic bool stopping;
-	_Atomic int64_t uploads_due_us;
+	bool tick_due; /* scheduler thread only, then sync_free's */
+	_Atomic bool stopping, recovered;
 };
+
+/* At most 4 times a second to whoever asked. */
+struct progress {
+	progress_fn *fn; /* or NULL */
+	void *user;
+	int64_t last_us;
+};
+int progress_tell(struct progress *p, uint64_t done, uint64_t total, const char *what) MUST_CHECK;
 
 /* ---- drain.c ---- */
 /* Hands due outbox items to the store's pool, as many as it may have under way. Any thread. */
@@ -50,8 +61,8 @@ void pump(struct store_state *st);
 void pump_resume(struct store_state *st); /* forgets pauses: somebody asked for it now */
 
 /* ---- scan.c ---- */
-int scan_store(struct store_state *st, struct call *c, progress_fn *fn, void *user,
-	       struct scan_counts *ret) MUST_CHECK;
+int scan_store(struct store_state *st, struct call *c, struct progress *p, struct scan_counts *ret)
+	MUST_CHECK;
 bool scan_try_begin(struct store_state *st);
 void scan_job(void *store_state); /* on schedule; begun already */
 /* One object of a listing as the store's layout, or failing that its name and LastModified, explains it. Strings point into `key`,
@@ -60,7 +71,6 @@ struct explained {
 	struct listed listed;
 	struct layout_match match;
 	char picture_key[KEY_MAX + 1];
-	char error[160];
 };
 void explain(const struct store_config *conf, const char *key, const char *etag, uint64_t size,
 	     int64_t modified_us, struct explained *ret);
