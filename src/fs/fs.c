@@ -1,5 +1,5 @@
 /* The mount's life: options, session, loop, end. */
-#include "fs_private.h"
+#include "passthrough.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,7 +143,8 @@ static bool option_for_kernel(const char *o)
 }
 
 /* The user's options come last, so that they win over ours. */
-static int mount_options(const char *options, struct buf *err, struct buf *out)
+static int mount_options(const char *options, struct buf *err, struct buf *out,
+			 bool *ret_passthrough)
 {
 	CLEANUP(freep) char *copy = strdup(options ? options : "");
 	char *save = NULL;
@@ -157,6 +158,10 @@ static int mount_options(const char *options, struct buf *err, struct buf *out)
 	for (char *o = strtok_r(copy, ",", &save); o; o = strtok_r(NULL, ",", &save)) {
 		if (option_for_others(o))
 			continue;
+		if (strcmp(o, "passthrough=no") == 0) {
+			*ret_passthrough = false;
+			continue;
+		}
 		if (!option_for_kernel(o)) {
 			(void)buf_printf(err, "unknown mount option \"%s\"\n", o);
 			return -EINVAL;
@@ -176,7 +181,8 @@ int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, s
 	CLEANUP(buf_done) struct buf text = BUF(4096);
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fs *fs = calloc(1, sizeof(*fs));
-	int r = fs ? mount_options(options, err, &text) : -ENOMEM;
+	bool passthrough = true;
+	int r = fs ? mount_options(options, err, &text, &passthrough) : -ENOMEM;
 
 	if (r < 0) {
 		free(fs);
@@ -191,6 +197,8 @@ int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, s
 		fs->session = fuse_session_new(&args, &ops, sizeof(ops), fs);
 	fuse_opt_free_args(&args);
 	r = fs->session ? notifier_new(fs, &fs->notifier) : -EINVAL;
+	if (r == 0 && passthrough)
+		r = passthrough_new(&fs->passthrough);
 	if (r < 0) {
 		(void)fs_free(fs);
 		return r;
@@ -240,7 +248,7 @@ int fs_mount(struct fs *fs, const char *mountpoint, struct buf *err)
 
 	if (!copy)
 		return -ENOMEM;
-	if (fuse_session_mount(fs->session, mountpoint) != 0) {
+	if (session_mount(fs, mountpoint) < 0) {
 		(void)buf_printf(
 			err,
 			"cannot mount at \"%s\": is it an empty directory of yours, is /dev/fuse there, is fuse3 installed?\n",
@@ -313,6 +321,7 @@ struct fs *fs_free(struct fs *fs)
 	fs->notifier = notifier_free(fs->notifier);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
+	fs->passthrough = passthrough_free(fs->passthrough);
 	pthread_cond_destroy(&fs->idle);
 	pthread_mutex_destroy(&fs->lock);
 	free(fs->mountpoint);
@@ -322,5 +331,5 @@ struct fs *fs_free(struct fs *fs)
 
 const char *fs_read_path(const struct fs *fs)
 {
-	return "kernel cache";
+	return passthrough_works(fs->passthrough) ? "passthrough" : "kernel cache";
 }

@@ -21,6 +21,7 @@ enum {
 
 struct notifier; /* notify.c */
 struct parked;   /* park.c */
+struct passthrough;
 
 struct fs {
 	struct fs_parts parts;
@@ -30,14 +31,20 @@ struct fs {
 	gid_t gid;
 	int64_t mounted_us;
 	struct notifier *notifier;
-	bool over;            /* fs_end() was there */
-	pthread_mutex_t lock; /* guards all below */
+	struct passthrough *passthrough; /* NULL: switched off */
+	_Atomic uint64_t init_unique;    /* of the INIT that offered passthrough; 0: none did */
+	_Atomic bool ready;              /* INIT is answered */
+	bool over;                       /* fs_end() was there */
+	pthread_mutex_t lock;            /* guards all below */
 	struct parked *parked;
 	unsigned answering;  /* parked requests that were taken off and are being answered */
 	pthread_cond_t idle; /* answering became 0 */
 	bool ending;         /* nothing is parked any more */
 	struct handle *handles;
 };
+
+/* ---- session.c: mounting, and what passes between libfuse and the kernel ---- */
+int session_mount(struct fs *fs, const char *mountpoint) MUST_CHECK;
 
 /* ---- attr.c: stat of every node ---- */
 /* Attributes and how long they keep (seconds); -ENOENT. */

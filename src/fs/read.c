@@ -1,5 +1,5 @@
 /* Open, read, release: cached pictures from their descriptor, others parked until the fetch brings one; texts from memory. */
-#include "fs_private.h"
+#include "passthrough.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,23 +64,65 @@ static int open_upload(struct fs *fs, int64_t id, struct fuse_file_info *fi, str
 	return 0;
 }
 
+/* The kernel's number of the file to read it from without us; 0: it is to ask. */
+static int32_t backing_of(struct fs *fs, const struct snap *s, struct handle *h)
+{
+	int32_t backing = 0;
+	int fd = -1;
+
+	if (passthrough_join(fs->passthrough, s->id, &backing))
+		return backing;
+	(void)!fetch_local(fs->parts.fetch, s, &fd); /* not here, or not now: a read will say why */
+	backing = passthrough_enter(fs->passthrough, s->id, fd);
+	if (fd >= 0 && backing)
+		(void)close(fd);
+	else
+		h->fd = fd;
+	return backing;
+}
+
+/* A snapshot by its own inode. */
+static void open_picture(struct fs *fs, fuse_req_t req, int64_t id, struct fuse_file_info *fi)
+{
+	bool passthrough = passthrough_on(fs->passthrough);
+	int32_t backing = 0;
+	struct handle *h = NULL;
+	struct snap s;
+	int r = catalog_snap(fs->parts.catalog, id, &s);
+
+	if (r == 0)
+		r = open_snap(fs, id, true, fi, &h);
+	if (r < 0) {
+		(void)fuse_reply_err(req, fs_errno(r));
+		return;
+	}
+	if (passthrough)
+		backing = backing_of(fs, &s, h);
+	fi->fh = (uint64_t)(uintptr_t)h;
+	r = backing ? passthrough_reply(req, fi, backing) : fuse_reply_open(req, fi);
+	if (r >= 0)
+		return;
+	if (passthrough) /* the opener was interrupted: no release will come */
+		passthrough_leave(fs->passthrough, id);
+	handle_free(fs, h);
+}
+
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct node n = node_from_ino(ino);
 	bool writing = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
 	struct handle *h = NULL;
-	struct snap s;
 	int r;
 
+	if (n.kind == NODE_SNAP && !writing) {
+		open_picture(fs, req, n.id, fi);
+		return;
+	}
 	if (n.kind != NODE_UPLOAD && writing)
 		r = -EROFS;
 	else if (n.kind == NODE_UPLOAD)
 		r = open_upload(fs, n.id, fi, &h);
-	else if (n.kind == NODE_SNAP)
-		r = (r = catalog_snap(fs->parts.catalog, n.id, &s)) < 0
-			    ? r
-			    : open_snap(fs, n.id, true, fi, &h);
 	else if (n.kind == NODE_SIDECAR || n.kind == NODE_GHOST)
 		r = open_text(fs, n, fi, &h);
 	else
@@ -189,6 +231,11 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	handle_free(fuse_req_userdata(req), handle_of(fi));
+	struct fs *fs = fuse_req_userdata(req);
+	struct node n = node_from_ino(ino);
+
+	if (n.kind == NODE_SNAP && passthrough_on(fs->passthrough))
+		passthrough_leave(fs->passthrough, n.id);
+	handle_free(fs, handle_of(fi));
 	(void)fuse_reply_err(req, 0);
 }

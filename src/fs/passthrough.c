@@ -1,0 +1,211 @@
+/* Backing files: given to the kernel at the first open of a picture whose bytes are local, taken back at the last release. */
+#include "passthrough.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { INODES_MAX = 16384, BUCKETS = 8192, NONE = 0 };
+
+/* Kernel 6.9; the headers of Debian 12 are older. */
+struct backing_map {
+	int32_t fd;
+	uint32_t flags;
+	uint64_t padding;
+};
+struct open_reply {
+	uint64_t fh;
+	uint32_t open_flags;
+	int32_t backing_id;
+};
+#define BACKING_OPEN _IOW(229, 1, struct backing_map)
+#define BACKING_CLOSE _IOW(229, 2, uint32_t)
+#ifndef FOPEN_PASSTHROUGH
+#define FOPEN_PASSTHROUGH (1 << 7)
+#endif
+
+struct slot {
+	int64_t snapshot;
+	uint32_t opens;
+	uint32_t next;   /* in its bucket, or of the free ones */
+	int32_t backing; /* 0: through the cache */
+};
+
+struct passthrough {
+	int fd;          /* borrowed: the session's; set before `on` */
+	_Atomic bool on; /* set once, before the first open */
+	_Atomic bool worked, refused;
+	pthread_mutex_t lock;
+	uint64_t untracked;       /* lock; opens through the cache that found the table full */
+	uint32_t used, free;      /* lock; slots that were ever used; first of the free ones */
+	uint32_t bucket[BUCKETS]; /* lock */
+	struct slot slot[INODES_MAX + 1]; /* lock; 0 is NONE */
+};
+
+int passthrough_new(struct passthrough **ret)
+{
+	struct passthrough *p = calloc(1, sizeof(*p)); /* pages that no open touched cost nothing */
+
+	if (!p)
+		return -ENOMEM;
+	p->fd = -1;
+	pthread_mutex_init(&p->lock, NULL);
+	*ret = p;
+	return 0;
+}
+
+struct passthrough *passthrough_free(struct passthrough *p)
+{
+	if (!p)
+		return NULL;
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+	return NULL;
+}
+
+bool passthrough_on(const struct passthrough *p)
+{
+	return p && p->on;
+}
+
+bool passthrough_works(const struct passthrough *p)
+{
+	return passthrough_on(p) && (p->worked || !p->refused);
+}
+
+/* Its number, or -errno: -EPERM no privilege, -EOPNOTSUPP or -ELOOP not from this file system. */
+static int32_t backing_open(const struct passthrough *p, int fd)
+{
+	struct backing_map map = {.fd = fd};
+	int id = ioctl(p->fd, BACKING_OPEN, &map);
+
+	return id < 0 ? -errno : id;
+}
+
+static void backing_close(const struct passthrough *p, int32_t backing)
+{
+	uint32_t id = (uint32_t)backing;
+
+	if (backing > 0)
+		(void)ioctl(p->fd, BACKING_CLOSE, &id);
+}
+
+void passthrough_start(struct passthrough *p, int fd)
+{
+	CLEANUP(closep) int probe = memfd_create("shutterfs-probe", MFD_CLOEXEC);
+	int32_t backing;
+
+	p->fd = fd;
+	backing = probe < 0 ? -errno : backing_open(p, probe);
+	if (backing < 0) {
+		log_debug("pictures are not passed through: %s", strerrordesc_np(-backing));
+		return;
+	}
+	backing_close(p, backing);
+	p->on = true;
+}
+
+/* ---- the table ---- */
+
+/* Where the number of the snapshot's slot stands: NONE there, it has none. */
+static uint32_t *find(struct passthrough *p, int64_t snapshot)
+{
+	uint32_t *at = &p->bucket[(uint64_t)snapshot % BUCKETS];
+
+	while (*at != NONE && p->slot[*at].snapshot != snapshot)
+		at = &p->slot[*at].next;
+	return at;
+}
+
+static bool join(struct passthrough *p, int64_t snapshot, int32_t *ret_backing)
+{
+	struct slot *s = &p->slot[*find(p, snapshot)];
+
+	if (s == p->slot)
+		return false;
+	s->opens++;
+	*ret_backing = s->backing;
+	return true;
+}
+
+/* The backing file it is served from: none when opens are about that the table could not take, which may be of this inode. */
+static int32_t insert(struct passthrough *p, int64_t snapshot, int32_t backing)
+{
+	uint32_t i = p->free, *bucket = &p->bucket[(uint64_t)snapshot % BUCKETS];
+
+	if (i == NONE && p->used == INODES_MAX) {
+		p->untracked++;
+		return 0;
+	}
+	if (i == NONE)
+		i = ++p->used;
+	else
+		p->free = p->slot[i].next;
+	if (p->untracked)
+		backing = 0;
+	p->slot[i] = (struct slot){snapshot, 1, *bucket, backing};
+	*bucket = i;
+	return backing;
+}
+
+bool passthrough_join(struct passthrough *p, int64_t snapshot, int32_t *ret_backing)
+{
+	bool known;
+
+	pthread_mutex_lock(&p->lock);
+	known = join(p, snapshot, ret_backing);
+	pthread_mutex_unlock(&p->lock);
+	return known;
+}
+
+int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, int fd)
+{
+	int32_t mine = fd >= 0 ? backing_open(p, fd) : 0, backing;
+
+	if (mine > 0)
+		p->worked = true;
+	if (mine == -EOPNOTSUPP || mine == -ELOOP)
+		p->refused = true;
+	if (mine < 0)
+		mine = 0;
+	pthread_mutex_lock(&p->lock);
+	if (!join(p, snapshot, &backing)) /* nobody was faster */
+		backing = insert(p, snapshot, mine);
+	pthread_mutex_unlock(&p->lock);
+	if (mine != backing)
+		backing_close(p, mine);
+	return backing;
+}
+
+void passthrough_leave(struct passthrough *p, int64_t snapshot)
+{
+	int32_t backing = 0;
+
+	pthread_mutex_lock(&p->lock);
+	uint32_t *at = find(p, snapshot), i = *at;
+	struct slot *s = &p->slot[i];
+
+	if (i == NONE) {
+		p->untracked--;
+	} else if (--s->opens == 0) {
+		backing = s->backing;
+		*at = s->next;
+		s->next = p->free;
+		p->free = i;
+	}
+	pthread_mutex_unlock(&p->lock);
+	backing_close(p, backing);
+}
+
+int passthrough_reply(fuse_req_t req, const struct fuse_file_info *fi, int32_t backing)
+{
+	const struct open_reply reply = {.fh = fi->fh,
+					 .open_flags = FOPEN_PASSTHROUGH | FOPEN_NOFLUSH,
+					 .backing_id = backing};
+
+	return fuse_reply_buf(req, (const char *)&reply, sizeof(reply));
+}

@@ -1,0 +1,27 @@
+/* passthrough.h - pictures that the kernel reads by itself from the file that holds their bytes.
+ *
+ * The kernel wants every open of an inode to be of one kind until the last is released (through the cache of the mount, or from one
+ * backing file), else the open fails with EIO.  So while passthrough is on, a bounded table knows the inodes of snapshots that are
+ * open.  It follows from what the kernel sent (opens and releases of inodes) and names backing files by the connection's numbers: it
+ * would mean the same to another process that serves the same connection.  Thread-safe. */
+#pragma once
+
+#include "fs_private.h"
+
+struct passthrough;
+int passthrough_new(struct passthrough **ret) MUST_CHECK;
+struct passthrough *passthrough_free(struct passthrough *p);
+
+/* The kernel at `fd` agreed to passthrough: from now on, if it lets us (privilege). */
+void passthrough_start(struct passthrough *p, int fd);
+bool passthrough_on(const struct passthrough *p); /* NULL: no */
+/* Whether pictures can be served so, as far as it is known. */
+bool passthrough_works(const struct passthrough *p);
+
+/* The inode of a snapshot is opened; each is ended by passthrough_leave.  Number of its backing file, 0: through the cache.
+ * join: true when it is open already; enter: anew, fd: its local bytes (borrowed), or -1. */
+bool passthrough_join(struct passthrough *p, int64_t snapshot, int32_t *ret_backing);
+int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, int fd);
+void passthrough_leave(struct passthrough *p, int64_t snapshot);
+/* Answers an open with a backing file as fuse_reply_open would one without. */
+int passthrough_reply(fuse_req_t req, const struct fuse_file_info *fi, int32_t backing);
