@@ -98,6 +98,7 @@ int catalog_kind_find(struct catalog *c, const char *name, struct label_row *ret
 int catalog_label_next(struct catalog *c, int64_t kind, const char *after, struct label_row *ret) MUST_CHECK;
 int catalog_label_find(struct catalog *c, int64_t kind, const char *name, struct label_row *ret) MUST_CHECK;
 int catalog_label(struct catalog *c, int64_t id, bool is_kind, struct label_row *ret) MUST_CHECK;
+int catalog_label_name(struct catalog *c, int64_t id, bool is_kind, struct label_row *ret) MUST_CHECK; /* also when nothing visible has it (any more) */
 /* Labels of one snapshot, each (label id, day) once: what its other names are. */
 typedef int label_fn(void *user, int64_t label);
 int catalog_labels_of(struct catalog *c, int64_t id, label_fn *fn, void *user) MUST_CHECK;

@@ -79,6 +79,16 @@ int catalog_label(struct catalog *c, int64_t id, bool is_kind, struct label_row 
 	return one_label(&q, ret);
 }
 
+int catalog_label_name(struct catalog *c, int64_t id, bool is_kind, struct label_row *ret)
+{
+	READ(db, c);
+	CLEANUP(query_done)
+	struct query q =
+		is_kind ? STMT(db, "SELECT id, 0, name FROM label_kind WHERE id = ?1", I(id))
+			: STMT(db, "SELECT id, kind, name FROM label_name WHERE id = ?1", I(id));
+	return one_label(&q, ret);
+}
+
 static int kind_id(struct db *db, const char *name, int64_t *ret)
 {
 	int r = ONE(db, ret, "SELECT id FROM label_kind WHERE name = ?1", T(name));
