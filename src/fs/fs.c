@@ -105,10 +105,12 @@ static const struct fuse_lowlevel_ops ops = {
 /* What mount(8), fstab and systemd put on the line for themselves. */
 static bool option_for_others(const char *o)
 {
-	static const char *const word[] = {"rw",       "auto",       "noauto", "user",    "users",
-					   "nouser",   "owner",      "group",  "_netdev", "nofail",
-					   "comment",  "defaults",   "nouser", "sync",    "noatime",
-					   "relatime", "nodiratime", "async"};
+	static const char *const word[] = {"rw",         "auto",        "noauto",        "user",
+					   "users",      "nouser",      "owner",         "group",
+					   "_netdev",    "nofail",      "defaults",      "sync",
+					   "async",      "atime",       "noatime",       "relatime",
+					   "norelatime", "strictatime", "nostrictatime", "diratime",
+					   "nodiratime", "lazytime",    "nolazytime"};
 
 	if (strncmp(o, "x-", 2) == 0 || strncmp(o, "X-", 2) == 0 || strncmp(o, "comment=", 8) == 0)
 		return true;
@@ -207,38 +209,53 @@ int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, s
 	return 0;
 }
 
-/* A mount of ours whose server died answers ENOTCONN to everything; take it away, never anybody else's. */
-static void clean_stale(const char *mountpoint)
+/* As the kernel writes a path in mountinfo. */
+static void mountinfo_path(const char *path, struct buf *out)
+{
+	for (; *path; path++)
+		(void)(strchr(" \t\n\\#", *path) ? buf_printf(out, "\\%03o", (unsigned char)*path)
+						 : buf_add(out, path, 1));
+}
+
+static bool is_ours(const char *mountpoint)
 {
 	CLEANUP(buf_done) struct buf table = BUF(4 * 1024 * 1024);
 	CLEANUP(buf_done) struct buf want = BUF(8192);
-	struct stat st;
-
-	if (stat(mountpoint, &st) == 0 || errno != ENOTCONN)
-		return;
-	(void)buf_printf(&want, " %s ", mountpoint);
-	if (want.error || read_file(AT_FDCWD, "/proc/self/mountinfo", table.max, &table) < 0)
-		return;
+	bool ours = false;
 	char *save = NULL;
 
+	(void)buf_str(&want, " ");
+	mountinfo_path(mountpoint, &want);
+	(void)buf_str(&want, " ");
+	if (want.error || read_file(AT_FDCWD, "/proc/self/mountinfo", table.max, &table) < 0)
+		return false;
+	/* The last of several is the one that is seen. */
 	for (char *line = strtok_r(table.data, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		if (!strstr(line, want.data) || !strstr(line, " fuse.shutterfs "))
-			continue;
-		log_info("cleaning the stale mount at \"%s\"", mountpoint);
-		if (umount2(mountpoint, MNT_DETACH) == 0)
-			return;
-		pid_t pid = fork();
+	     line = strtok_r(NULL, "\n", &save))
+		if (strstr(line, want.data))
+			ours = strstr(line, " - fuse.shutterfs ");
+	return ours;
+}
 
-		if (pid == 0) {
-			(void)execlp("fusermount3", "fusermount3", "-u", "-z", "--", mountpoint,
-				     (char *)NULL);
-			_exit(127);
-		}
-		if (pid > 0)
-			(void)waitpid(pid, NULL, 0);
+/* A mount of ours whose server died answers ENOTCONN to everything; take it away, never anybody else's. */
+static void clean_stale(const char *mountpoint)
+{
+	struct stat st;
+	pid_t pid;
+
+	if (stat(mountpoint, &st) == 0 || errno != ENOTCONN || !is_ours(mountpoint))
 		return;
+	log_info("cleaning the stale mount at \"%s\"", mountpoint);
+	if (umount2(mountpoint, MNT_DETACH) == 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		(void)execlp("fusermount3", "fusermount3", "-u", "-z", "--", mountpoint,
+			     (char *)NULL);
+		_exit(127);
 	}
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
 }
 
 int fs_mount(struct fs *fs, const char *mountpoint, struct buf *err)

@@ -107,11 +107,12 @@ static void tell_label(struct notifier *n, const struct change *c)
 	inval_snap_names(n, (struct node){.kind = NODE_LABEL_DAY, .id = c->label, .day = c->day},
 			 c->stem);
 	inval_day_name(n, (struct node){.kind = NODE_LABEL, .id = c->label}, c->day);
-	if (catalog_label(cat, c->label, false, &label) < 0)
+	/* Also when this was the last snapshot that had it. */
+	if (catalog_label_name(cat, c->label, false, &label) < 0)
 		return;
 	inval_dir(n, (struct node){.kind = NODE_KIND, .id = label.kind});
 	inval_name(n, (struct node){.kind = NODE_KIND, .id = label.kind}, label.name);
-	if (catalog_label(cat, label.kind, true, &kind) < 0)
+	if (catalog_label_name(cat, label.kind, true, &kind) < 0)
 		return;
 	inval_dir(n, (struct node){.kind = NODE_LABELS});
 	inval_name(n, (struct node){.kind = NODE_LABELS}, kind.name);

@@ -23,7 +23,14 @@ struct listing { /* one reply being filled */
 	int error;
 };
 
-/* Adds one entry; st NULL: only its type is known (fetched when the kernel wants more). True: full. */
+/* The end of a scan is no error; anything else must not look like it, since the kernel keeps what it was given. */
+static void ended(struct listing *l, int r)
+{
+	if (r < 0 && r != -ENOENT)
+		l->error = r;
+}
+
+/* True: full. */
 static bool add(struct listing *l, const char *name, struct node n, const struct stat *st,
 		off_t next)
 {
@@ -50,8 +57,6 @@ static bool add_dir(struct listing *l, const char *name, struct node n, off_t ne
 	struct stat st;
 
 	fs_dir_attr(l->fs, n, &st);
-	if (n.kind == NODE_UPLOAD)
-		st.st_mode = S_IFDIR | 0755;
 	return add(l, name, n, &st, next);
 }
 
@@ -77,13 +82,21 @@ static void list_cameras(struct listing *l, off_t off)
 {
 	struct catalog *cat = l->fs->parts.catalog;
 	struct camera_row row = {0};
+	int r = 0;
 
-	if (off >= COOKIE_FIRST && catalog_camera(cat, off - COOKIE_FIRST, &row) < 0)
-		return;
-	while (catalog_camera_next(cat, row.name, false, &row) == 0)
+	if (off >= COOKIE_FIRST)
+		r = catalog_camera(cat, off - COOKIE_FIRST, &row);
+	while (r == 0 && (r = catalog_camera_next(cat, row.name, false, &row)) == 0)
 		if (add_dir(l, row.name, (struct node){.kind = NODE_CAMERA, .id = row.id},
 			    COOKIE_FIRST + row.id))
 			return;
+	ended(l, r);
+}
+
+static int next_label(struct catalog *cat, struct node dir, struct label_row *row)
+{
+	return dir.kind == NODE_LABELS ? catalog_kind_next(cat, row->name, row)
+				       : catalog_label_next(cat, dir.id, row->name, row);
 }
 
 /* Kinds, or the labels of a kind. */
@@ -92,16 +105,17 @@ static void list_labels(struct listing *l, off_t off)
 	struct catalog *cat = l->fs->parts.catalog;
 	bool kinds = l->dir.kind == NODE_LABELS;
 	struct label_row row = {0};
+	int r = 0;
 
-	if (off >= COOKIE_FIRST && catalog_label(cat, off - COOKIE_FIRST, kinds, &row) < 0)
-		return;
-	while ((kinds ? catalog_kind_next(cat, row.name, &row)
-		      : catalog_label_next(cat, l->dir.id, row.name, &row)) == 0) {
+	if (off >= COOKIE_FIRST)
+		r = catalog_label_name(cat, off - COOKIE_FIRST, kinds, &row);
+	while (r == 0 && (r = next_label(cat, l->dir, &row)) == 0) {
 		struct node n = {.kind = kinds ? NODE_KIND : NODE_LABEL, .id = row.id};
 
 		if (add_dir(l, row.name, n, COOKIE_FIRST + row.id))
 			return;
 	}
+	ended(l, r);
 }
 
 /* Days of a camera, a label, or of what is starred; a camera's latest.jpg comes after its days. */
@@ -114,10 +128,11 @@ static void list_days(struct listing *l, struct view v, off_t off)
 	struct node latest = {.kind = NODE_LATEST, .id = l->dir.id};
 	struct stat st;
 	double timeout;
+	int r;
 
 	if (off >= LATEST_COOKIE)
 		return;
-	while (catalog_next_day(l->fs->parts.catalog, v, day, &day) == 0) {
+	while ((r = catalog_next_day(l->fs->parts.catalog, v, day, &day)) == 0) {
 		char name[16];
 
 		day_name(day, name);
@@ -125,43 +140,66 @@ static void list_days(struct listing *l, struct view v, off_t off)
 			    COOKIE_FIRST + day))
 			return;
 	}
-	if (l->dir.kind == NODE_CAMERA && fs_attr(l->fs, latest, &st, &timeout) == 0)
-		(void)add(l, "latest.jpg", latest, &st, LATEST_COOKIE);
+	if (r == -ENOENT && l->dir.kind == NODE_CAMERA) {
+		r = fs_attr(l->fs, latest, &st, &timeout);
+		if (r == 0)
+			(void)add(l, "latest.jpg", latest, &st, LATEST_COOKIE);
+	}
+	ended(l, r);
+}
+
+/* What in dates/, a year or a month comes after number `last`: the first day it may begin with. */
+static int32_t date_after(struct node dir, int last)
+{
+	if (dir.kind == NODE_DATES)
+		return day_from_civil(last + 1, 1, 1);
+	if (dir.kind == NODE_YEAR)
+		return day_from_civil((int)dir.id + last / 12, last % 12 + 1, 1);
+	return day_from_civil((int)(dir.id / 12), (int)(dir.id % 12) + 1, 1) + last;
+}
+
+/* The entry that a day belongs to, and its number; false: the day is not below `dir`. */
+static bool date_entry(struct node dir, int32_t day, struct node *ret, int *ret_number)
+{
+	int y, m, d;
+
+	civil_from_day(day, &y, &m, &d);
+	switch (dir.kind) {
+	case NODE_DATES:
+		*ret = (struct node){.kind = NODE_YEAR, .id = y};
+		*ret_number = y;
+		return true;
+	case NODE_YEAR:
+		*ret = (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1};
+		*ret_number = m;
+		return y == dir.id;
+	default:
+		*ret = (struct node){.kind = NODE_DAY, .day = day};
+		*ret_number = d;
+		return (int64_t)y * 12 + m - 1 == dir.id;
+	}
 }
 
 /* Years, months of a year, days of a month: each from one index seek. The offset is the number last listed. */
 static void list_dates(struct listing *l, off_t off)
 {
 	int last = off >= COOKIE_FIRST ? (int)(off - COOKIE_FIRST) : 0;
-	int y, m, d, year = l->dir.kind == NODE_YEAR ? (int)l->dir.id : (int)(l->dir.id / 12),
-		     month = (int)(l->dir.id % 12) + 1;
+	struct node n;
 	int32_t day;
+	int r;
 
-	for (;;) {
-		struct node n;
+	while ((r = catalog_next_day(l->fs->parts.catalog, (struct view){VIEW_ALL, 0},
+				     date_after(l->dir, last) - 1, &day)) == 0) {
 		char name[16];
-		int32_t from = l->dir.kind == NODE_DATES ? day_from_civil(last + 1, 1, 1)
-			       : l->dir.kind == NODE_YEAR
-				       ? day_from_civil(year + last / 12, last % 12 + 1, 1)
-				       : day_from_civil(year, month, 1) + last;
 
-		if (catalog_next_day(l->fs->parts.catalog, (struct view){VIEW_ALL, 0}, from - 1,
-				     &day) < 0)
+		if (!date_entry(l->dir, day, &n, &last))
 			return;
-		civil_from_day(day, &y, &m, &d);
-		if (l->dir.kind != NODE_DATES &&
-		    (y != year || (l->dir.kind == NODE_MONTH && m != month)))
-			return;
-		last = l->dir.kind == NODE_DATES ? y : l->dir.kind == NODE_YEAR ? m : d;
-		n = l->dir.kind == NODE_DATES ? (struct node){.kind = NODE_YEAR, .id = y}
-		    : l->dir.kind == NODE_YEAR
-			    ? (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1}
-			    : (struct node){.kind = NODE_DAY, .day = day};
 		(void)snprintf(name, sizeof(name), l->dir.kind == NODE_DATES ? "%04d" : "%02d",
 			       last);
 		if (add_dir(l, name, n, COOKIE_FIRST + last))
 			return;
 	}
+	ended(l, r);
 }
 
 struct snaps {
@@ -191,10 +229,14 @@ static int add_snap(void *user, const struct snap *s)
 		p->full = add(l, name, (struct node){.kind = NODE_SNAP, .id = s->id}, &st,
 			      snap_cookie(s->id, false));
 	}
-	if (!p->full && fs_sidecars_listed(l->fs, l->dir) && fs_sidecar_attr(l->fs, s, &st) == 0) {
+	if (!p->full && fs_sidecars_listed(l->fs, l->dir)) {
+		int r = fs_sidecar_attr(l->fs, s, &st);
+
+		if (r < 0 && r != -ENOENT) /* gone this moment */
+			return r;
 		(void)snprintf(name, sizeof(name), "%s.json", s->stem);
-		p->full = add(l, name, (struct node){.kind = NODE_SIDECAR, .id = s->id}, &st,
-			      snap_cookie(s->id, true));
+		p->full = r == 0 && add(l, name, (struct node){.kind = NODE_SIDECAR, .id = s->id},
+					&st, snap_cookie(s->id, true));
 	}
 	p->last = s->id;
 	return p->full ? 1 : 0;
@@ -205,6 +247,7 @@ static void list_snaps(struct listing *l, struct view v, off_t off)
 	struct catalog *cat = l->fs->parts.catalog;
 	struct snaps p = {.l = l};
 	struct snap s;
+	int r = 0;
 
 	if (off >= COOKIE_FIRST) {
 		p.last = (off - COOKIE_FIRST) / 2;
@@ -212,14 +255,16 @@ static void list_snaps(struct listing *l, struct view v, off_t off)
 		if ((off - COOKIE_FIRST) % 2 == 0 && fs_sidecars_listed(l->fs, l->dir) &&
 		    catalog_snap(cat, p.last, &s) == 0) {
 			p.skip_picture = p.last;
-			(void)add_snap(&p, &s);
+			r = add_snap(&p, &s);
 		}
 	}
-	while (!p.full) {
+	while (r == 0) {
 		p.n = 0;
-		if (catalog_list(cat, v, l->dir.day, p.last, PAGE, add_snap, &p) < 0 || p.n < PAGE)
+		r = catalog_list(cat, v, l->dir.day, p.last, PAGE, add_snap, &p);
+		if (r == 0 && p.n < PAGE)
 			return;
 	}
+	ended(l, r);
 }
 
 static void list_ghosts(struct listing *l, off_t off)
@@ -240,7 +285,6 @@ struct uploads {
 	struct handle *h;
 	char last[NAME_LIMIT + 1];
 	unsigned n;
-	bool full;
 };
 
 static int remember(struct handle *h, int64_t id, const char *name)
@@ -267,10 +311,8 @@ static int add_upload(void *user, const struct upload_row *row)
 	fs_upload_attr(p->l->fs, row, &st);
 	if (add(p->l, row->name, (struct node){.kind = NODE_UPLOAD, .id = row->id}, &st,
 		COOKIE_FIRST + row->id) ||
-	    remember(p->h, row->id, row->name) < 0) {
-		p->full = true;
+	    remember(p->h, row->id, row->name) < 0)
 		return 1;
-	}
 	memcpy(p->last, row->name, sizeof(p->last));
 	return 0;
 }
@@ -296,19 +338,20 @@ static int upload_name_at(struct fs *fs, const struct handle *h, int64_t id,
 
 static void list_upload(struct listing *l, off_t off)
 {
-	struct uploads p = {.l = l, .h = l->handle};
+	struct uploads p = {.l = l, .h = l->handle, .n = PAGE};
+	int r = 0;
 
 	pthread_mutex_lock(&p.h->lock);
 	if (off >= COOKIE_FIRST)
-		l->error = upload_name_at(l->fs, p.h, off - COOKIE_FIRST, p.last);
+		r = upload_name_at(l->fs, p.h, off - COOKIE_FIRST, p.last);
 	handle_forget_names(p.h);
-	while (!p.full && !l->error) {
+	while (r == 0 && p.n == PAGE) {
 		p.n = 0;
-		if (ingest_list(l->fs->parts.ingest, l->dir.id, p.last, PAGE, add_upload, &p) < 0 ||
-		    p.n < PAGE)
-			break;
+		r = ingest_list(l->fs->parts.ingest, l->dir.id, p.last, PAGE, add_upload, &p);
 	}
 	pthread_mutex_unlock(&p.h->lock);
+	if (r < 0)
+		l->error = r;
 }
 
 static void list(struct listing *l, off_t off)
@@ -317,8 +360,13 @@ static void list(struct listing *l, off_t off)
 
 	if (off < 1 && add_dir(l, ".", l->dir, 1))
 		return;
-	if (off < 2 && add_dir(l, "..", (struct node){.kind = NODE_ROOT}, 2))
-		return;
+	if (off < 2) {
+		struct node up = l->dir;
+
+		ended(l, fs_parent(l->fs, l->dir, &up));
+		if (l->error || add_dir(l, "..", up, 2))
+			return;
+	}
 	if (node_day_view(l->dir, &v)) {
 		list_snaps(l, v, off);
 		return;

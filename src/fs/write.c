@@ -142,10 +142,9 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 	(void)fuse_reply_err(req, in_upload(new_parent, &dir) ? EOPNOTSUPP : EROFS);
 }
 
-/* A change that had to wait for the snapshot's bytes: a write, or a truncation to `size`. */
+/* A write that had to wait for the snapshot's bytes. */
 struct pending_write {
 	struct handle *handle;
-	int64_t id;
 	size_t size;
 	off_t off;
 	char data[];
@@ -247,57 +246,65 @@ static int set_attributes(struct fs *fs, int64_t id, const struct stat *attr, in
 	return mask ? ingest_set(fs->parts.ingest, id, &row, mask) : 0;
 }
 
-static void reply_attr_of(struct fs *fs, fuse_req_t req, int64_t id)
+static void reply_attr_of(struct fs *fs, fuse_req_t req, int64_t id, int r)
 {
 	struct upload_row row;
 	struct stat st;
-	int r = ingest_entry(fs->parts.ingest, id, &row);
 
+	if (r == 0)
+		r = ingest_entry(fs->parts.ingest, id, &row);
 	if (r < 0) {
-		(void)fuse_reply_err(req, -r);
+		(void)fuse_reply_err(req, fs_errno(r));
 		return;
 	}
 	fs_upload_attr(fs, &row, &st);
 	(void)fuse_reply_attr(req, &st, DAY_S);
 }
 
+/* A truncation that had to wait for the snapshot's bytes, and what else came with it. */
+struct pending_truncate {
+	struct handle *handle; /* or NULL */
+	int64_t id;
+	struct stat attr;
+	int to_set;
+};
+
 static void truncate_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd,
 			  int64_t snapshot)
 {
-	struct pending_write *p = data;
-	struct upload_file *own = NULL;
+	struct pending_truncate *p = data;
+	struct upload_file *file = p->handle ? p->handle->file : NULL, *own = NULL;
 
-	if (err == 0 && !p->handle)
+	if (err == 0 && !file) {
 		err = ingest_open(fs->parts.ingest, p->id, O_WRONLY, &own);
-	struct upload_file *file = p->handle ? p->handle->file : own;
-
+		file = own;
+	}
 	if (err == 0)
 		err = ingest_fill(file, fd);
 	if (fd >= 0)
 		(void)close(fd);
 	if (err == 0)
-		err = ingest_truncate(fs->parts.ingest, p->id, file, p->size);
+		err = ingest_truncate(fs->parts.ingest, p->id, file, (uint64_t)p->attr.st_size);
 	if (own)
 		ingest_release(own);
-	if (err < 0)
-		(void)fuse_reply_err(req, -err);
-	else
-		reply_attr_of(fs, req, p->id);
+	if (err == 0)
+		err = set_attributes(fs, p->id, &p->attr, p->to_set);
+	reply_attr_of(fs, req, p->id, err);
 }
 
 static void park_truncate(struct fs *fs, fuse_req_t req, int64_t id, struct handle *h,
-			  uint64_t size)
+			  const struct stat *attr, int to_set)
 {
-	struct pending_write *p = calloc(1, sizeof(*p));
+	struct pending_truncate *p = malloc(sizeof(*p));
 	struct upload_row row;
 	int r = p ? ingest_entry(fs->parts.ingest, id, &row) : -ENOMEM;
 
 	if (r < 0) {
 		free(p);
-		(void)fuse_reply_err(req, -r);
+		(void)fuse_reply_err(req, fs_errno(r));
 		return;
 	}
-	*p = (struct pending_write){.handle = h, .id = id, .size = size};
+	*p = (struct pending_truncate){.handle = h, .id = id, .attr = *attr, .to_set = to_set};
 	fs_park_fetch(fs, req, row.snapshot, truncate_done, p);
 }
 
@@ -315,27 +322,19 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	}
 	if (id ==
 	    0) { /* upload/ itself: accepted, as cp -a and rsync insist on setting its times */
-		struct stat st;
-		double timeout;
-
-		r = fs_attr(fs, (struct node){.kind = NODE_UPLOAD}, &st, &timeout);
-		(void)(r < 0 ? fuse_reply_err(req, -r) : fuse_reply_attr(req, &st, timeout));
+		op_getattr(req, ino, fi);
 		return;
 	}
 	if (h && h->kind != HANDLE_UPLOAD)
 		h = NULL;
-	if (to_set & FUSE_SET_ATTR_SIZE) {
+	if (to_set & FUSE_SET_ATTR_SIZE)
 		r = ingest_truncate(fs->parts.ingest, id, h ? h->file : NULL,
 				    (uint64_t)attr->st_size);
-		if (r == -ENODATA) {
-			park_truncate(fs, req, id, h, (uint64_t)attr->st_size);
-			return;
-		}
+	if (r == -ENODATA) {
+		park_truncate(fs, req, id, h, attr, to_set);
+		return;
 	}
 	if (r == 0)
 		r = set_attributes(fs, id, attr, to_set);
-	if (r < 0)
-		(void)fuse_reply_err(req, -r);
-	else
-		reply_attr_of(fs, req, id);
+	reply_attr_of(fs, req, id, r);
 }

@@ -111,41 +111,67 @@ static int get_value(struct fs *fs, struct node n, const char *name, struct buf 
 	if (strncmp(name, "user.", 5) !=
 	    0) /* ACLs, capabilities, SELinux: asked for by ls, cp and the kernel itself */
 		return n.kind == NODE_UPLOAD ? -EOPNOTSUPP : -ENODATA;
-	if (n.kind == NODE_SNAP || n.kind == NODE_SIDECAR)
-		return n.kind == NODE_SIDECAR && strcmp(name, "user.mime_type") == 0
-			       ? buf_str(out, "application/json")
-			       : snap_value(fs, n.id, name, out);
+	if (n.kind == NODE_SNAP)
+		return snap_value(fs, n.id, name, out);
+	if (n.kind == NODE_SIDECAR && strcmp(name, "user.mime_type") == 0)
+		return buf_str(out, "application/json");
 	if (n.kind != NODE_UPLOAD)
 		return -ENODATA;
-	if (n.id > 0)
-		r = upload_value(fs, n.id, name, out);
-	if (r == -ENODATA && !is_ours(name))
+	if (!is_ours(name)) /* what a client set counts */
 		r = catalog_xattr_get(fs->parts.catalog, n.id, name, out);
+	if (r == -ENODATA && n.id > 0)
+		r = upload_value(fs, n.id, name, out);
 	return r;
+}
+
+/* Only those that have a value now. */
+static int add_names(struct fs *fs, struct node n, const char *const *names, size_t count,
+		     struct buf *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		CLEANUP(buf_done) struct buf value = BUF(SIDECAR_BYTES);
+		int r = get_value(fs, n, names[i], &value);
+
+		if (r == 0)
+			r = buf_add(out, names[i], strlen(names[i]) + 1);
+		if (r < 0 && r != -ENODATA)
+			return r;
+	}
+	return 0;
+}
+
+/* Uploads list what clients set, and ours only where something is wrong: `rsync -X` removes what the source does not have, and
+ * these cannot be removed. */
+static int list_upload_values(struct fs *fs, struct node n, struct buf *out)
+{
+	struct upload_row row = {.state = UPLOAD_KEPT};
+	int r = n.id > 0 ? ingest_entry(fs->parts.ingest, n.id, &row) : 0;
+
+	if (r == 0 && row.state == UPLOAD_REJECTED)
+		r = add_names(fs, n, upload_names, ARRAY_LEN(upload_names), out);
+	return r < 0 ? r : catalog_xattr_list(fs->parts.catalog, n.id, out);
 }
 
 static int list_values(struct fs *fs, struct node n, struct buf *out)
 {
-	const char *const *names = n.kind == NODE_UPLOAD ? upload_names : snap_names;
-	size_t count = n.kind == NODE_UPLOAD ? ARRAY_LEN(upload_names) : ARRAY_LEN(snap_names);
+	static const char *const sidecar_names[] = {"user.mime_type"};
 
-	if (n.kind != NODE_SNAP && n.kind != NODE_UPLOAD)
+	switch (n.kind) {
+	case NODE_SNAP:
+		return add_names(fs, n, snap_names, ARRAY_LEN(snap_names), out);
+	case NODE_SIDECAR:
+		return add_names(fs, n, sidecar_names, ARRAY_LEN(sidecar_names), out);
+	case NODE_UPLOAD:
+		return list_upload_values(fs, n, out);
+	default:
 		return 0;
-	for (size_t i = 0; i < count; i++) {
-		CLEANUP(buf_done) struct buf value = BUF(SIDECAR_BYTES);
-
-		/* Only those that have a value now. */
-		if (get_value(fs, n, names[i], &value) == 0 &&
-		    buf_add(out, names[i], strlen(names[i]) + 1) < 0)
-			return out->error;
 	}
-	return n.kind == NODE_UPLOAD ? catalog_xattr_list(fs->parts.catalog, n.id, out) : 0;
 }
 
 static void reply_value(fuse_req_t req, int r, const struct buf *value, size_t size)
 {
 	if (r < 0)
-		(void)fuse_reply_err(req, -r);
+		(void)fuse_reply_err(req, fs_errno(r));
 	else if (size == 0)
 		(void)fuse_reply_xattr(req, value->len);
 	else if (value->len > size)
