@@ -157,13 +157,18 @@ def test_busy_umount_is_refused_cleanly(mount):
     mount.cli("umount", mount.mnt, config=False)
 
 
-def test_mount_t_fuse(stopped):
-    """mount(8) and fstab find the program by its name."""
+@pytest.mark.parametrize("helper", ["mount.fuse3", "mount.shutterfs"])
+def test_mount_helpers(stopped, helper):
+    """What mount(8) runs for -t fuse.shutterfs and -t shutterfs, as it runs it.  (mount itself would find installed programs
+    only: it takes PATH out of the environment.)"""
     if os.geteuid() != 0:
-        pytest.skip("mount -t needs root")
-    env = dict(stopped.env, PATH=os.path.dirname(PROGRAM) + ":" + clean_env()["PATH"])
-    run(["mount", "-t", "fuse.shutterfs", stopped.conf, stopped.mnt, "-o",
-         "allow_other,default_permissions,nosuid,nodev,noexec,noatime,_netdev,nofail"], env=env)
+        pytest.skip("mounting for all users needs root")
+    os.mkdir(stopped.path("bin"))
+    for name in ("shutterfs", "mount.shutterfs"):
+        os.symlink(PROGRAM, stopped.path("bin/" + name))
+    env = dict(stopped.env, PATH=f"{stopped.path('bin')}:{clean_env()['PATH']}:/usr/sbin:/sbin")
+    run([helper, stopped.conf, stopped.mnt, "-o", "rw,allow_other,default_permissions,nosuid,nodev,noexec,noatime,_netdev,nofail",
+         *(["-t", "fuse.shutterfs"] if helper == "mount.fuse3" else ["-sn", "-t", "shutterfs"])], env=env)
     try:
         entry = mount_entry(stopped.mnt)
         assert "fuse.shutterfs" in entry
