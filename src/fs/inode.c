@@ -19,6 +19,22 @@ static bool has_day(enum node_kind k)
 	return k == NODE_DAY || k == NODE_STARRED_DAY;
 }
 
+/* There is one of them. */
+static bool is_single(enum node_kind k)
+{
+	switch (k) {
+	case NODE_ROOT:
+	case NODE_CAMERAS:
+	case NODE_DATES:
+	case NODE_LABELS:
+	case NODE_STARRED:
+	case NODE_GHOSTS:
+		return true;
+	default:
+		return false;
+	}
+}
+
 uint64_t node_ino(struct node n)
 {
 	uint64_t payload = (uint64_t)n.id;
@@ -50,8 +66,8 @@ struct node node_from_ino(uint64_t ino)
 	} else {
 		n.id = (int64_t)payload;
 	}
-	/* Numbers come back from NFS clients, too: no date outside the calendar gets any further. */
-	if ((n.kind == NODE_YEAR && n.id > YEAR_MAX) ||
+	/* Numbers come back from NFS clients, too: nothing that was never given out gets any further. */
+	if ((is_single(n.kind) && n.id) || (n.kind == NODE_YEAR && n.id > YEAR_MAX) ||
 	    (n.kind == NODE_MONTH && n.id > YEAR_MAX * 12 + 11) || n.day > DAY_MAX)
 		n = (struct node){.kind = NODE_NONE};
 	return n;

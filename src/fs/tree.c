@@ -202,20 +202,20 @@ int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret
 
 int fs_parent(struct fs *fs, struct node n, struct node *ret)
 {
-	struct node up = {.kind = NODE_ROOT, .id = n.id};
+	struct node up = {.kind = NODE_ROOT};
 	struct upload_row row;
 	struct label_row label;
 	int y, m, d, r = 0;
 
 	switch (n.kind) {
 	case NODE_CAMERA:
-		up.kind = NODE_CAMERAS;
+		up = (struct node){.kind = NODE_CAMERAS};
 		break;
 	case NODE_CAMERA_DAY:
-		up.kind = NODE_CAMERA;
+		up = (struct node){.kind = NODE_CAMERA, .id = n.id};
 		break;
 	case NODE_YEAR:
-		up.kind = NODE_DATES;
+		up = (struct node){.kind = NODE_DATES};
 		break;
 	case NODE_MONTH:
 		up = (struct node){.kind = NODE_YEAR, .id = n.id / 12};
@@ -225,14 +225,14 @@ int fs_parent(struct fs *fs, struct node n, struct node *ret)
 		up = (struct node){.kind = NODE_MONTH, .id = (int64_t)y * 12 + m - 1};
 		break;
 	case NODE_KIND:
-		up.kind = NODE_LABELS;
+		up = (struct node){.kind = NODE_LABELS};
 		break;
 	case NODE_LABEL:
 		r = catalog_label(fs->parts.catalog, n.id, false, &label);
 		up = (struct node){.kind = NODE_KIND, .id = r < 0 ? 0 : label.kind};
 		break;
 	case NODE_LABEL_DAY:
-		up.kind = NODE_LABEL;
+		up = (struct node){.kind = NODE_LABEL, .id = n.id};
 		break;
 	case NODE_STARRED_DAY:
 		up = (struct node){.kind = NODE_STARRED};
