@@ -61,7 +61,7 @@ void fs_snap_attr(struct fs *fs, const struct snap *s, struct stat *st)
 int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st)
 {
 	CLEANUP(buf_done) struct buf text = BUF(SIDECAR_BYTES);
-	int r = fs_sidecar_text(fs, s->id, &text);
+	int r = fs_sidecar_text(fs, s, &text);
 
 	if (r < 0)
 		return r;

@@ -57,8 +57,8 @@ void fs_snap_target(const struct snap *s, char *out,
 		    size_t size); /* "<day>/<stem>.jpg", seen from cameras/<camera>/ */
 
 /* ---- text.c: files that are rendered ---- */
-int fs_sidecar_text(struct fs *fs, int64_t snapshot, struct buf *out) MUST_CHECK;
-int fs_snap_state(struct fs *fs, const struct snap *s, enum snap_state *ret) MUST_CHECK;
+int fs_sidecar_text(struct fs *fs, const struct snap *snap, struct buf *out) MUST_CHECK;
+enum snap_state fs_snap_state(struct fs *fs, const struct snap *s);
 bool fs_sidecars_listed(const struct fs *fs, struct node dir);
 bool fs_sidecars_shown(const struct fs *fs);
 const struct fs_ghost_file *fs_ghost(const struct fs *fs, int64_t index); /* NULL: none */

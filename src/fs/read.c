@@ -11,12 +11,15 @@ static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 {
 	const struct fs_ghost_file *file = n.kind == NODE_GHOST ? fs_ghost(fs, n.id) : NULL;
 	struct handle *h = handle_new(fs, HANDLE_TEXT);
+	struct snap s;
 	int r = h ? 0 : -ENOMEM;
 
 	if (r == 0 && n.kind == NODE_GHOST)
 		r = file ? file->render(fs->parts.ghost_user, &h->text) : -ENOENT;
 	else if (r == 0)
-		r = fs_sidecar_text(fs, n.id, &h->text);
+		r = catalog_snap(fs->parts.catalog, n.id, &s);
+	if (r == 0 && n.kind == NODE_SIDECAR)
+		r = fs_sidecar_text(fs, &s, &h->text);
 	if (r < 0) {
 		if (h)
 			handle_free(fs, h);

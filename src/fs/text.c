@@ -30,28 +30,22 @@ const struct fs_ghost_file *fs_ghost(const struct fs *fs, int64_t index)
 	return NULL;
 }
 
-int fs_snap_state(struct fs *fs, const struct snap *s, enum snap_state *ret)
+enum snap_state fs_snap_state(struct fs *fs, const struct snap *s)
 {
 	if (s->queued > 0)
-		*ret = STATE_QUEUED;
-	else if (s->replicas == 0)
-		*ret = STATE_LOCAL;
-	else
-		*ret = fetch_is_local(fs->parts.fetch, s) ? STATE_SYNCED : STATE_REMOTE;
-	return 0;
+		return STATE_QUEUED;
+	if (s->replicas == 0)
+		return STATE_LOCAL;
+	return fetch_is_local(fs->parts.fetch, s) ? STATE_SYNCED : STATE_REMOTE;
 }
 
-int fs_sidecar_text(struct fs *fs, int64_t snapshot, struct buf *out)
+int fs_sidecar_text(struct fs *fs, const struct snap *snap, struct buf *out)
 {
 	CLEANUP(sidecar_done) struct sidecar s = {0};
-	struct snap snap;
-	int r = catalog_snap(fs->parts.catalog, snapshot, &snap);
+	int r = catalog_sidecar(fs->parts.catalog, snap->id, &s);
 
-	if (r == 0)
-		r = catalog_sidecar(fs->parts.catalog, snapshot, &s);
-	if (r == 0)
-		r = fs_snap_state(fs, &snap, &s.state);
-	if (r == 0)
-		r = sidecar_render(&s, out);
-	return r;
+	if (r < 0)
+		return r;
+	s.state = fs_snap_state(fs, snap);
+	return sidecar_render(&s, out);
 }

@@ -37,17 +37,14 @@ static int snap_value(struct fs *fs, int64_t id, const char *name, struct buf *o
 	CLEANUP(sidecar_done) struct sidecar s = {0};
 	struct snap snap;
 	char text[SHA256_HEX > ISO_MAX ? SHA256_HEX : ISO_MAX];
-	enum snap_state state;
 	int r = catalog_snap(fs->parts.catalog, id, &snap);
 
 	if (r < 0)
 		return r;
 	if (strcmp(name, "user.mime_type") == 0)
 		return buf_str(out, "image/jpeg");
-	if (strcmp(name, "user.shutterfs.state") == 0) {
-		r = fs_snap_state(fs, &snap, &state);
-		return r < 0 ? r : buf_str(out, snap_state_name[state]);
-	}
+	if (strcmp(name, "user.shutterfs.state") == 0)
+		return buf_str(out, snap_state_name[fs_snap_state(fs, &snap)]);
 	if (strcmp(name, "user.shutterfs.taken") == 0) {
 		iso_format(snap.taken_us, snap.zone_min, text);
 		return buf_str(out, text);
@@ -108,9 +105,9 @@ static int get_value(struct fs *fs, struct node n, const char *name, struct buf 
 {
 	int r = -ENODATA;
 
-	if (strncmp(name, "user.", 5) !=
-	    0) /* ACLs, capabilities, SELinux: asked for by ls, cp and the kernel itself */
-		return n.kind == NODE_UPLOAD ? -EOPNOTSUPP : -ENODATA;
+	/* ACLs, capabilities, SELinux.  With another error ls asks for every file, twice. */
+	if (strncmp(name, "user.", 5) != 0)
+		return -EOPNOTSUPP;
 	if (n.kind == NODE_SNAP)
 		return snap_value(fs, n.id, name, out);
 	if (n.kind == NODE_SIDECAR && strcmp(name, "user.mime_type") == 0)
