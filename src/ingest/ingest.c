@@ -171,11 +171,14 @@ static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 	char name[24];
 	struct entry *e;
 
-	upload_file_name(row->id, name);
-	if (row->is_dir || is_being_written(in, row->id))
+	if (row->is_dir)
 		return;
+	upload_file_name(row->id, name);
 	if (row->state == UPLOAD_OPEN && row->due_us == 0) {
-		(void)!consider_id(in, row->id, false);
+		if (is_being_written(in, row->id)) /* its last close may have passed unnoted */
+			look_later(in, row, UPLOAD_WAITING, QUIET_US);
+		else
+			(void)!consider_id(in, row->id, false);
 	} else if (row->state == UPLOAD_REGISTERED &&
 		   faccessat(in->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
 		   entry_get(in, row->id, false, &e) == 0) {

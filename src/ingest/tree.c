@@ -287,9 +287,11 @@ int ingest_write(struct upload_file *f, const void *data, size_t size, off_t off
 	if (!f->writer)
 		return -EBADF;
 	pthread_rwlock_rdlock(&e->lock);
-	r = e->registered ? -ENODATA : e->fd < 0 ? -EBADF : pwrite_all(e->fd, data, size, off);
-	if (r == 0)
-		e->dirty = true;
+	r = e->registered ? -ENODATA : e->fd < 0 ? -EBADF : 0;
+	if (r == 0) {
+		e->dirty = true; /* also by a write that fails half-way */
+		r = pwrite_all(e->fd, data, size, off);
+	}
 	pthread_rwlock_unlock(&e->lock);
 	return r;
 }
