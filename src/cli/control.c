@@ -129,6 +129,7 @@ static void *client_thread(void *arg)
 		(void)send(c->fd, last, strlen(last), MSG_NOSIGNAL);
 	}
 	pthread_mutex_lock(&control->lock);
+	(void)shutdown(c->fd, SHUT_RDWR); /* while it is polled, close alone would not end it */
 	(void)close(c->fd);
 	c->fd = -1;
 	pthread_mutex_unlock(&control->lock);

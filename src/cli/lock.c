@@ -39,7 +39,7 @@ static int read_owner(int dirfd, struct lock_owner *ret)
 		return r;
 	if (text.len)
 		o.pid = strtol(text.data, &line, 10);
-	if (text.len && *line == '\n' && line[1]) {
+	if (text.len && *line == '\n' && line[1] && line[1] != '\n') {
 		line[1 + strcspn(line + 1, "\n")] = '\0';
 		o.mountpoint = strdup(line + 1);
 		if (!o.mountpoint)

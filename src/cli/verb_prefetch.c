@@ -133,7 +133,7 @@ static int each_operand(struct prefetch *pf, const struct args *args, selection_
 		if (r == -ENOENT || r == -EINVAL) {
 			if (say)
 				io_err(pf->io, "prefetch: there is no %s in the tree",
-				       args->operand[i]);
+				       args->operand[i] + strspn(args->operand[i], "/"));
 			*ret_missing = true;
 		} else if (r < 0) {
 			return r;

@@ -1,7 +1,6 @@
 /* verb_sync.c - `sync`, `scan` and `rebuild`: what happens by itself, now. */
 #include "cli.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,17 +67,26 @@ static void say_counts(struct io *io, const char *name, const struct scan_counts
 		io_out(io, "what was rejected, and why: .shutterfs/errors.json");
 }
 
+static bool has_store(const struct app *app, const char *name)
+{
+	for (size_t i = 0; i < app->n_stores; i++)
+		if (strcmp(app->conf->store[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 int verb_scan(struct app *app, struct io *io, const struct args *args)
 {
 	const char *name = args->operand[0];
 	struct scan_counts n = {0};
 	struct call c = io_call(io, 0);
-	int r = sync_scan(app->sync, name, &c, io_sync_progress, io, &n);
+	int r;
 
-	if (r == -ENOENT && !c.why[0]) {
+	if (!has_store(app, name)) {
 		io_err(io, "scan: the config has no store \"%s\"", name);
 		return EXIT_USAGE;
 	}
+	r = sync_scan(app->sync, name, &c, io_sync_progress, io, &n);
 	if (r < 0)
 		return fail(io, name, &c, r);
 	say_counts(io, name, &n);
