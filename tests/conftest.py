@@ -18,6 +18,8 @@ LIMIT = 120  # seconds; @pytest.mark.limit(N) for another
 
 
 def pytest_configure(config):
+    if not os.access(mounts.PROGRAM, os.X_OK):
+        pytest.exit(f"{mounts.PROGRAM} is not built; run contrib/run-tests or set SHUTTERFS", 3)
     config.addinivalue_line("markers", "limit(seconds): how long this test may take")
 
 

@@ -14,6 +14,7 @@ from processes import Process, clean_env, run, wait_until
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 PROGRAM = os.environ.get("SHUTTERFS") or os.path.join(TOP, "build/src/shutterfs")
 SANITIZER_EXIT = 86
+SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asan.supp")
 REPORT = re.compile(r"(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:)")
 
 _live, _live_lock = set(), threading.Lock()
@@ -27,8 +28,6 @@ def unfit():
         os.close(os.open("/dev/fuse", os.O_RDWR))
     except OSError as e:
         return f"/dev/fuse: {e.strerror}"
-    if not os.access(PROGRAM, os.X_OK):
-        raise RuntimeError(f"{PROGRAM} is not built; run contrib/run-tests or set SHUTTERFS")
     return None
 
 
@@ -78,7 +77,7 @@ class Mount:
         self.sections, self.cameras, self.more, self.timezone = stores, cameras, more, timezone
         self.env = clean_env(HOME=self.base, XDG_RUNTIME_DIR=self.base,
                              ASAN_OPTIONS=f"log_path={self.reports}/asan:exitcode={SANITIZER_EXIT}:detect_leaks=1"
-                                          ":allocator_may_return_null=1",
+                                          f":allocator_may_return_null=1:suppressions={SUPPRESSIONS}",
                              UBSAN_OPTIONS=f"log_path={self.reports}/ubsan:print_stacktrace=1:halt_on_error=0")
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             self.env.pop(name, None)
@@ -113,7 +112,7 @@ class Mount:
                                cwd=self.base)
         with _live_lock:
             _live.add(self)
-        wait_until(lambda: self.is_mounted() or not self.process.alive(), timeout, 0.02,
+        wait_until(lambda: self.is_mounted() and self.answers() or not self.process.alive(), timeout, 0.02,
                    what=lambda: f"the mount:\n{self.log_text()[-3000:]}")
         if not self.process.alive():
             raise AssertionError(f"shutterfs mount ended with {self.process.popen.returncode}:\n"
@@ -123,6 +122,14 @@ class Mount:
     def is_mounted(self):
         entry = mount_entry(self.mnt)
         return bool(entry) and "fuse.shutterfs" in entry
+
+    def answers(self):
+        """False: the mount there is a dead one."""
+        try:
+            os.statvfs(self.mnt)   # never from the kernel's memory
+            return True
+        except OSError:
+            return False
 
     def kill_group(self, sig):
         try:

@@ -70,7 +70,7 @@ def test_xattrs(mount):
             assert mount.xattr(name, "shutterfs.error") is None
             assert mount.xattr(name, "mime_type") == "image/jpeg"
             tags = set(filter(None, (mount.xattr(name, "xdg.tags") or "").split(",")))
-            assert tags == {v for _, v in shot.labels}
+            assert tags == {f"{k}/{v}" for k, v in shot.labels}, "hierarchical, as KDE shows them"
         listed = os.listxattr(mount.at(shot.path))
         assert {"user.shutterfs.state", "user.shutterfs.sha256", "user.mime_type"} <= set(listed)
         for name in listed:
@@ -91,7 +91,7 @@ def test_labels_of_a_later_sidecar_replace_the_earlier(mount):
 
 
 def test_hostile_label_names_stay_inside(mount):
-    labels = [{"kind": "object", "value": v} for v in ("../../etc", "a/b", "", ".hidden", "x\u0001y", "n" * 300, "ok")]
+    labels = [{"kind": "object", "value": v} for v in ("../../etc", "a/b", ".hidden", "x\u0001y", "n" * 300, "ok")]
     labels += [{"kind": "../up", "value": "v"}]
     mount.upload("front", "a.json", json.dumps({"labels": labels}).encode())
     mount.upload("front", "a.jpg", pictures.picture(1, pictures.moment(1), "+00:00"))
