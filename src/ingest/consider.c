@@ -113,6 +113,24 @@ void look_later(struct ingest *in, const struct upload_row *row, enum upload_sta
 	(void)schedule(in, row, state, after_us, NULL);
 }
 
+void reschedule(struct ingest *in, const struct upload_row *row, enum upload_state state,
+		int64_t after_us)
+{
+	struct entry *e;
+	int r = entry_get(in, row->id, false, &e);
+
+	if (r < 0) {
+		if (r != -ENOENT)
+			look_at_all_later(in);
+		return;
+	}
+	pthread_rwlock_wrlock(&e->lock);
+	if (!e->registered)
+		look_later(in, row, state, after_us);
+	pthread_rwlock_unlock(&e->lock);
+	entry_put(in, e, false);
+}
+
 void try_later(struct ingest *in, const struct upload_row *row, int err)
 {
 	char text[256], before[256] = "";

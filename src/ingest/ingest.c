@@ -142,7 +142,7 @@ static void look_at_temporary(struct ingest *in, const struct upload_row *row)
 	int64_t left = TEMPORARY_KEEP_US - untouched_us(in, row);
 
 	if (left > 0) {
-		look_later(in, row, UPLOAD_OPEN, left + QUIET_US);
+		reschedule(in, row, UPLOAD_OPEN, left + QUIET_US);
 	} else if (catalog_upload_remove(in->cat, row->id) == 0) {
 		log_info("removed temporary upload \"%s\": nobody came back for it in a week",
 			 row->name);
@@ -156,13 +156,13 @@ static void look_due(struct ingest *in, const struct upload_row *row)
 	int r = 0;
 
 	if (is_being_written(in, row->id))
-		look_later(in, row, row->state, QUIET_US);
+		reschedule(in, row, row->state, QUIET_US);
 	else if (catalog_upload_path(in->cat, row->id, &path) == 0 && path_is_temporary(path.data))
 		look_at_temporary(in, row);
 	else
 		r = consider_id(in, row->id, true);
 	if (r < 0)
-		look_later(in, row, row->state, EMPTY_QUIET_US);
+		reschedule(in, row, row->state, EMPTY_QUIET_US);
 }
 
 /* Rows that should be on the schedule and are not: after a crash, or when the disk was full. */
@@ -176,7 +176,7 @@ static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 	upload_file_name(row->id, name);
 	if (row->state == UPLOAD_OPEN && row->due_us == 0) {
 		if (is_being_written(in, row->id)) /* its last close may have passed unnoted */
-			look_later(in, row, UPLOAD_WAITING, QUIET_US);
+			reschedule(in, row, UPLOAD_WAITING, QUIET_US);
 		else
 			(void)!consider_id(in, row->id, false);
 	} else if (row->state == UPLOAD_REGISTERED &&

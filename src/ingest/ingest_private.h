@@ -82,8 +82,11 @@ bool entry_has_writers(struct ingest *in, const struct entry *e);
 /* Looks at an entry: registers it, takes it in as a sidecar, keeps, rejects, or says when to look again. `final`: it has been quiet. */
 int consider(struct ingest *in, struct entry *e, bool final); /* < 0: it could not be looked at */
 int consider_id(struct ingest *in, int64_t id, bool final);
-/* Puts it on the schedule. */
+/* Puts it on the schedule, under its entry's lock: a row that was read without it may be registered by now, and must stay so. */
 void look_later(struct ingest *in, const struct upload_row *row, enum upload_state state,
+		int64_t after_us);
+/* The same by who has not the lock; a registered one is left alone. */
+void reschedule(struct ingest *in, const struct upload_row *row, enum upload_state state,
 		int64_t after_us);
 /* The same after a failure of ours, which is logged once and shown as its error meanwhile. */
 void try_later(struct ingest *in, const struct upload_row *row, int err);

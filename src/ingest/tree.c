@@ -462,7 +462,7 @@ static int look_below(struct ingest *in, int64_t dir)
 			if (p->row[i].is_dir)
 				r = look_below(in, p->row[i].id);
 			else if (p->row[i].state == UPLOAD_OPEN)
-				look_later(in, &p->row[i], UPLOAD_WAITING, QUIET_US);
+				reschedule(in, &p->row[i], UPLOAD_WAITING, QUIET_US);
 		}
 		if (r != 0 || p->n < LIST_PAGE)
 			break;

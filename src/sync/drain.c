@@ -21,7 +21,8 @@
 struct send {
 	struct store_state *st;
 	struct outbox_item item;
-	bool asked; /* the store was: a failure may be its own */
+	int64_t began_us; /* mono_us */
+	bool asked;       /* the store was: a failure may be its own */
 };
 
 static void due_at(struct store_state *st, int64_t due_us)
@@ -200,9 +201,10 @@ static void settle(struct sync *s, const struct sha256 *sha)
 			strerror(-r));
 }
 
-static void sent(struct store_state *st, const struct outbox_item *item,
-		 const struct store_head *head)
+static void sent(const struct send *job, const struct store_head *head)
 {
+	struct store_state *st = job->st;
+	const struct outbox_item *item = &job->item;
 	bool settled = false, was_down, complained = false;
 	int r;
 
@@ -213,9 +215,11 @@ static void sent(struct store_state *st, const struct outbox_item *item,
 	if (r == 0 && settled && item->what == OUTBOX_PICTURE)
 		settle(st->s, &item->snap.sha);
 	pthread_mutex_lock(&st->lock);
-	was_down = st->failures > 0;
-	st->failures = 0;
-	st->pause_us = 0;
+	was_down = st->failures > 0 && job->began_us >= st->failed_us; /* else it began before */
+	if (was_down) {
+		st->failures = 0;
+		st->pause_us = 0;
+	}
 	pthread_mutex_unlock(&st->lock);
 	if (was_down)
 		log_info("store \"%s\" answers again", st->conf->name);
@@ -287,10 +291,12 @@ static void send_job(void *arg)
 	struct store_state *st = job->st;
 	struct store_head head = {0};
 	struct call c = {.deadline_us = mono_us() + SEND_DEADLINE_US, .cancel = &st->s->stopping};
+
+	job->began_us = mono_us();
 	int r = st->s->stopping ? -ECANCELED : send_item(job, &c, &head);
 
 	if (r == 0)
-		sent(st, &job->item, &head);
+		sent(job, &head);
 	else if (r != -ECANCELED) /* cancelled: the next start finds it as it was */
 		not_sent(job, r, &c);
 	pthread_mutex_lock(&st->lock);
@@ -388,6 +394,8 @@ void pump_resume(struct store_state *st)
 
 /* ---- sync --wait ---- */
 
+enum { STORE_DOWN = 3 }; /* failures in a row: no mere hiccup */
+
 struct wait {
 	struct sync *s;
 	int64_t began_us, began_mono_us;
@@ -418,7 +426,7 @@ static bool is_failing(struct wait *w, const struct outbox_item *item, char why[
 	if ((item->error[0] && item->error_us >= w->began_us) || item->next_us > now_us())
 		return true;
 	pthread_mutex_lock(&st->lock);
-	if (st->failures > 0 && st->failed_us >= w->began_mono_us) {
+	if (st->failures >= STORE_DOWN && st->failed_us >= w->began_mono_us) {
 		failing = true;
 		(void)snprintf(why, 256, "%s", st->why);
 	}

@@ -298,6 +298,42 @@ static void eight_writers(void **state)
 	free(w);
 }
 
+/* Recovery runs while people upload already: what it has read of a row may be old when it comes to it. */
+static void *recover_on_and_on(void *arg)
+{
+	struct settler *s = arg;
+	_Atomic bool cancel = false;
+	int64_t next;
+
+	while (!s->stop) {
+		s->h->in->missed = true;
+		ok(ingest_run_due(s->h->in, now_us(), &next));
+		ok(ingest_recover(s->h->in, &cancel));
+	}
+	return NULL;
+}
+
+static void recovery_beside_writers(void **state)
+{
+	struct house *h = *state;
+	struct settler s = {.h = h};
+	int64_t dir = make_dir(h, 0, "front"), id[FILES];
+	char name[64];
+
+	ok(pthread_create(&s.thread, NULL, recover_on_and_on, &s));
+	for (unsigned i = 0; i < FILES; i++) {
+		(void)snprintf(name, sizeof(name), "20201231_15%02u%02u.jpg", i / 60, i % 60);
+		id[i] = copy_picture(h, dir, name, i);
+	}
+	s.stop = true;
+	ok(pthread_join(s.thread, NULL));
+	(void)run_due(h, 20);
+	for (unsigned i = 0; i < FILES; i++)
+		assert_true(snap_of(h, id[i]).size > 0);
+	assert_int_equal(snapshots(h), FILES);
+	assert_int_equal(spooled(h), FILES);
+}
+
 /* One file: written, read, stat'ed, renamed and unlinked by all at once. */
 static void *fight(void *arg)
 {
@@ -361,6 +397,7 @@ int main(void)
 		T(the_spool_keeps_what_no_store_has),
 		cmocka_unit_test(a_full_disk_loses_nothing),
 		T(eight_writers),
+		T(recovery_beside_writers),
 		T(a_fight_over_one_file),
 	};
 
