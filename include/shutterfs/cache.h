@@ -37,6 +37,9 @@ int blob_fd(struct blob_writer *w);
 int blob_commit(struct blob_writer *w, const struct sha256 *sha, bool sync, int *ret_fd) MUST_CHECK;
 struct blob_writer *blob_abort(struct blob_writer *w);
 
+/* Room for `bytes` more in the cache that costs nothing which was used in the last hour; older blobs are evicted for it. */
+bool cache_spare(struct cache *c, uint64_t bytes);
+
 /* Puts the file at dirfd/name (same file system as state) into the spool under `sha` by link; the old name stays. */
 int cache_adopt(struct cache *c, int dirfd, const char *name, const struct sha256 *sha, bool sync)
 	MUST_CHECK;

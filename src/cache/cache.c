@@ -10,8 +10,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define TOUCH_EVERY_S 3600
-
 static const char *const area_dir[AREAS] = {[BLOB_SPOOL] = "spool", [BLOB_CACHE] = "blobs"};
 
 static int area_init(struct cache *c, enum blob_area area, const char *home)

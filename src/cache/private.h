@@ -14,6 +14,7 @@
 #define AREAS 2
 #define SHARDS 256
 #define OLDEST_KEPT 4096
+#define TOUCH_EVERY_S 3600
 #define RELIEF_BYTES (32u * 1024 * 1024) /* evicted at once when the disk is full */
 #define TEMP_PREFIX "put-"
 

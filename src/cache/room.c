@@ -130,8 +130,9 @@ static bool evict_one(struct cache *c, const struct candidate *who, uint64_t *fr
 	return gone;
 }
 
-/* Walks again only when something went since the last walk: a disk that refuses to remove must not keep us here. */
-static uint64_t evict_bytes(struct cache *c, uint64_t want)
+/* Only what was last used before `before_ns`.  Walks again only when something went since the last walk: a disk that refuses to
+ * remove must not keep us here. */
+static uint64_t evict_bytes(struct cache *c, uint64_t want, int64_t before_ns)
 {
 	uint64_t freed = 0;
 	bool may_walk = true;
@@ -145,6 +146,8 @@ static uint64_t evict_bytes(struct cache *c, uint64_t want)
 			if (!c->n_oldest)
 				break;
 		}
+		if (c->oldest[c->next_oldest].mtime_ns >= before_ns)
+			break;
 		if (evict_one(c, &c->oldest[c->next_oldest++], &freed))
 			may_walk = true;
 	}
@@ -154,7 +157,7 @@ static uint64_t evict_bytes(struct cache *c, uint64_t want)
 uint64_t room_evict(struct cache *c, uint64_t want)
 {
 	(void)pthread_mutex_lock(&c->room);
-	uint64_t freed = evict_bytes(c, want);
+	uint64_t freed = evict_bytes(c, want, INT64_MAX);
 	(void)pthread_mutex_unlock(&c->room);
 	return freed;
 }
@@ -200,14 +203,14 @@ static bool make_room(struct cache *c, uint64_t bytes)
 {
 	uint64_t lack = disk_lacks(c, bytes);
 
-	if (lack && evict_bytes(c, lack) < lack)
+	if (lack && evict_bytes(c, lack, INT64_MAX) < lack)
 		return false;
 	/* More than one round: a walk corrects the count, and others reserve meanwhile. */
 	for (int round = 0; round < 4 && can_ever_fit(c, bytes); round++) {
 		lack = reserve_or_lack(c, bytes);
 		if (!lack)
 			return true;
-		(void)evict_bytes(c, lack);
+		(void)evict_bytes(c, lack, INT64_MAX);
 	}
 	return false;
 }
@@ -232,4 +235,26 @@ void room_release(struct cache *c, uint64_t bytes)
 	(void)pthread_mutex_lock(&c->lock);
 	c->reserved -= bytes;
 	(void)pthread_mutex_unlock(&c->lock);
+}
+
+bool cache_spare(struct cache *c, uint64_t bytes)
+{
+	/* A use within the hour after the recorded one is not recorded. */
+	int64_t before_ns = now_us() * 1000 - 2 * (int64_t)TOUCH_EVERY_S * 1000000000;
+	uint64_t disk = disk_lacks(c, bytes), lack;
+
+	if (!can_ever_fit(c, bytes))
+		return false;
+	(void)pthread_mutex_lock(&c->lock);
+	uint64_t sum = c->total[BLOB_CACHE].bytes + c->reserved + bytes;
+	lack = sum > c->limit ? sum - c->limit : 0;
+	(void)pthread_mutex_unlock(&c->lock);
+	if (disk > lack)
+		lack = disk;
+	if (!lack)
+		return true;
+	(void)pthread_mutex_lock(&c->room);
+	uint64_t freed = evict_bytes(c, lack, before_ns);
+	(void)pthread_mutex_unlock(&c->room);
+	return freed >= lack;
 }
