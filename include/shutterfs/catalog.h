@@ -61,6 +61,8 @@ int catalog_newest(struct catalog *c, int64_t camera, struct snap *ret) MUST_CHE
  * view; -ENOENT: there never was one), at most `limit` rows, from one range scan. */
 typedef int snap_fn(void *user, const struct snap *s);
 int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, unsigned limit, snap_fn *fn, void *user) MUST_CHECK;
+/* The same towards the start of the day: strictly before snapshot `before`, the last one first. */
+int catalog_list_back(struct catalog *c, struct view v, int32_t day, int64_t before, unsigned limit, snap_fn *fn, void *user) MUST_CHECK;
 /* The first day after `after` (INT32_MIN: the first of all) that has a snapshot in the view; one index seek. -ENOENT: no more. */
 int catalog_next_day(struct catalog *c, struct view v, int32_t after, int32_t *ret) MUST_CHECK;
 int catalog_sidecar(struct catalog *c, int64_t id, struct sidecar *ret) MUST_CHECK; /* state: QUEUED, SYNCED (has replicas) or LOCAL; the cache is not asked */

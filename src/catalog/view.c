@@ -134,6 +134,52 @@ int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, u
 	return each(&q, fn, user);
 }
 
+static struct query list_back(struct db *db, struct view v, int32_t day, const char *from,
+			      unsigned limit)
+{
+	switch (v.kind) {
+	case VIEW_ALL:
+		break;
+	case VIEW_CAMERA:
+		return STMT(db,
+			    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_camera "
+			    "WHERE s.camera = ?1 AND s.day = ?2 AND s.stem < ?3 AND s.gone = 0 "
+			    "ORDER BY s.stem DESC LIMIT ?4",
+			    I(v.id), I(day), T(from), I(limit));
+	case VIEW_LABEL:
+		return STMT(db,
+			    "SELECT " SNAP_COLUMNS
+			    " FROM label_view v CROSS JOIN snapshot s ON s.id = v.snapshot "
+			    "WHERE v.name = ?1 AND v.day = ?2 AND v.stem < ?3 "
+			    "ORDER BY v.stem DESC LIMIT ?4",
+			    I(v.id), I(day), T(from), I(limit));
+	case VIEW_STARRED:
+		return STMT(db,
+			    "SELECT " SNAP_COLUMNS
+			    " FROM snapshot s INDEXED BY snapshot_starred WHERE "
+			    "s.starred = 1 AND s.gone = 0 AND s.day = ?1 AND s.stem < ?2 "
+			    "ORDER BY s.stem DESC LIMIT ?3",
+			    I(day), T(from), I(limit));
+	}
+	return STMT(db,
+		    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_day "
+		    "WHERE s.day = ?1 AND s.stem < ?2 AND s.gone = 0 ORDER BY s.stem DESC LIMIT ?3",
+		    I(day), T(from), I(limit));
+}
+
+int catalog_list_back(struct catalog *c, struct view v, int32_t day, int64_t before, unsigned limit,
+		      snap_fn *fn, void *user)
+{
+	READ(db, c);
+	struct snap from;
+	int r = snapshot_get(db, before, &from, NULL);
+	if (r < 0 || from.day < day)
+		return r;
+	CLEANUP(query_done)
+	struct query q = list_back(db, v, day, from.day > day ? "~" : from.stem, limit);
+	return each(&q, fn, user);
+}
+
 static struct query next_day(struct db *db, struct view v, int32_t after)
 {
 	if (v.kind == VIEW_LABEL)
