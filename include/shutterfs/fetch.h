@@ -41,11 +41,17 @@ bool fetch_cancel(struct fetch *f, uint64_t ticket);
 /* The same, blocking (verbs, sync). */
 int fetch_wait(struct fetch *f, int64_t snapshot, struct call *c, int *ret_fd) MUST_CHECK;
 
+/* A reader opened it (whether or not its bytes are here).  Opens in the order of a listing, or to and fro in one directory, have
+ * pictures fetched that will be next; never at the cost of readers who wait, nor of what was used lately.  Quick; does not block. */
+void fetch_opened(struct fetch *f, const struct snap *s);
+
 struct fetch_totals {
 	uint64_t requests, bytes; /* over the network or from a store */
 	uint64_t hits;            /* served from local bytes */
 	uint64_t errors;          /* readers that got one */
 	uint64_t in_flight;
+	/* Of the requests, those that began before anybody asked; how many pictures of them were opened since. */
+	uint64_t ahead_requests, ahead_bytes, ahead_used;
 };
 void fetch_totals(struct fetch *f, struct fetch_totals *ret);
 /* Told, from a worker, when a snapshot's bytes became local (st_blocks changed), and when a store should be scanned. */

@@ -94,6 +94,78 @@ static void queue_or_sleep(struct flight *fl, struct pool *pool, pool_fn *fn)
 		put_asleep(fl, mono_us() + TICK_US);
 }
 
+/* ---- whose turn it is at a store; with the lock ---- */
+
+static void queue_add(struct slot *slot, struct queue *q, struct flight *fl)
+{
+	fl->queued = slot;
+	fl->prev_queued = q->last;
+	fl->next_queued = NULL;
+	*(q->last ? &q->last->next_queued : &q->first) = fl;
+	q->last = fl;
+}
+
+static void queue_take(struct queue *q, struct flight *fl)
+{
+	*(fl->prev_queued ? &fl->prev_queued->next_queued : &q->first) = fl->next_queued;
+	*(fl->next_queued ? &fl->next_queued->prev_queued : &q->last) = fl->prev_queued;
+	fl->queued = NULL;
+}
+
+/* Some threads are kept free of what nobody waits for, so that a reader finds one. */
+static bool has_spare_thread(const struct slot *slot)
+{
+	unsigned kept = slot->threads / 8 ? slot->threads / 8 : 1;
+
+	return slot->n_ahead + kept < slot->threads || !slot->n_ahead;
+}
+
+/* The next flight for a thread of the store; *ret_ahead: it counts in n_ahead. */
+static struct flight *slot_next(struct slot *slot, bool *ret_ahead)
+{
+	struct flight *fl = slot->asked.first;
+
+	*ret_ahead = !fl;
+	if (fl) {
+		queue_take(&slot->asked, fl);
+	} else if (slot->ahead.first && has_spare_thread(slot)) {
+		fl = slot->ahead.first;
+		queue_take(&slot->ahead, fl);
+		slot->n_ahead++;
+	}
+	return fl;
+}
+
+static void slot_work(void *arg)
+{
+	struct slot *slot = arg;
+	struct fetch *f = slot->f;
+	struct flight *fl;
+	bool ahead;
+
+	(void)pthread_mutex_lock(&f->lock);
+	while (!f->ending && (fl = slot_next(slot, &ahead))) {
+		(void)pthread_mutex_unlock(&f->lock);
+		flight_try(fl);
+		(void)pthread_mutex_lock(&f->lock);
+		slot->n_ahead -= ahead;
+	}
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+/* A reader waits for it now: it is no longer behind those that nobody waits for. */
+static void promote(struct flight *fl)
+{
+	struct slot *slot = fl->queued;
+
+	if (!slot || !fl->ahead || fl->waiters)
+		return;
+	queue_take(&slot->ahead, fl);
+	queue_add(slot, &slot->asked, fl);
+	(void)!pool_run(slot->pool, slot_work,
+			slot); /* else a thread that is at work comes to it */
+}
+
 /* ---- telling; without the lock ---- */
 
 static void call_back(struct fetch *f, struct waiter *w, int err, int fd, const char *why)
@@ -134,6 +206,8 @@ void flight_finish(struct flight *fl, int err, int fd, const char *why)
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 	closep(&fd);
+	if (f->run)
+		run_landed(f->run, fl, err);
 	flight_free(fl);
 }
 
@@ -143,7 +217,7 @@ bool flight_goes_on(struct flight *fl, bool begun, int64_t *ret_deadline_us)
 	bool go, drop;
 
 	(void)pthread_mutex_lock(&f->lock);
-	go = !f->ending && (begun || fl->waiters);
+	go = !f->ending && (begun || fl->ahead || fl->waiters);
 	drop = !go && !f->ending; /* else flights_done() frees it */
 	if (go)
 		*ret_deadline_us = fl->deadline_us;
@@ -155,13 +229,26 @@ bool flight_goes_on(struct flight *fl, bool begun, int64_t *ret_deadline_us)
 	return go;
 }
 
-void flight_queue(struct flight *fl, struct pool *pool, pool_fn *fn)
+void flight_queue(struct flight *fl, struct slot *slot)
 {
 	struct fetch *f = fl->f; /* fl is another thread's once it is queued */
 
 	(void)pthread_mutex_lock(&f->lock);
-	queue_or_sleep(fl, pool, fn);
+	struct queue *q = fl->waiters || !fl->ahead ? &slot->asked : &slot->ahead;
+	queue_add(slot, q, fl);
+	if (!f->ending && pool_run(slot->pool, slot_work, slot) < 0) {
+		queue_take(q, fl);
+		put_asleep(fl, mono_us() + TICK_US);
+	}
 	(void)pthread_mutex_unlock(&f->lock);
+}
+
+bool flight_is_spare(struct flight *fl)
+{
+	(void)pthread_mutex_lock(&fl->f->lock);
+	bool spare = fl->ahead && !fl->sure && !fl->waiters;
+	(void)pthread_mutex_unlock(&fl->f->lock);
+	return spare;
 }
 
 bool flight_sleep(struct flight *fl, int64_t pause_us)
@@ -305,6 +392,21 @@ void flights_done(struct fetch *f)
 
 /* ---- the door ---- */
 
+/* A new flight in its place, with the lock. */
+static struct flight *flight_new(struct fetch *f, struct flight **at, int64_t snapshot)
+{
+	struct flight *fl = calloc(1, sizeof(*fl));
+
+	if (!fl)
+		return NULL;
+	fl->f = f;
+	fl->snapshot = snapshot;
+	fl->made_us = mono_us();
+	*at = fl;
+	f->n_flights++;
+	return fl;
+}
+
 /* Joins or makes the flight; with the lock. */
 static int join(struct fetch *f, int64_t snapshot, struct waiter *w)
 {
@@ -315,19 +417,39 @@ static int join(struct fetch *f, int64_t snapshot, struct waiter *w)
 	if (f->n_waiters >= FLIGHTS_MAX || (!fl && f->n_flights >= FLIGHTS_MAX))
 		return -EAGAIN;
 	if (fl) {
+		promote(fl);
 		add_waiter(fl, w);
 		return 0;
 	}
-	fl = calloc(1, sizeof(*fl));
+	fl = flight_new(f, at, snapshot);
 	if (!fl)
 		return -ENOMEM;
-	fl->f = f;
-	fl->snapshot = snapshot;
-	*at = fl;
-	f->n_flights++;
 	add_waiter(fl, w);
 	queue_or_sleep(fl, f->resolve, round_start);
 	return 0;
+}
+
+int flight_ahead(struct fetch *f, int64_t snapshot, bool sure)
+{
+	struct flight **at, *fl = NULL;
+	int r = -EALREADY;
+
+	(void)pthread_mutex_lock(&f->lock);
+	at = flight_at(f, snapshot);
+	if (f->ending)
+		r = -ESHUTDOWN;
+	else if (!*at && f->n_flights >= FLIGHTS_MAX)
+		r = -EAGAIN;
+	else if (!*at)
+		r = (fl = flight_new(f, at, snapshot)) ? 0 : -ENOMEM;
+	if (fl) {
+		fl->ahead = true;
+		fl->sure = sure;
+	}
+	(void)pthread_mutex_unlock(&f->lock);
+	if (fl)
+		round_start(fl);
+	return r;
 }
 
 int fetch_start(struct fetch *f, int64_t snapshot, fetch_fn *fn, void *user, uint64_t *ret_ticket)
@@ -350,6 +472,8 @@ int fetch_start(struct fetch *f, int64_t snapshot, fetch_fn *fn, void *user, uin
 	(void)pthread_mutex_unlock(&f->lock);
 	if (r < 0)
 		free(w);
+	else if (f->run)
+		run_waits(f->run, snapshot);
 	return r;
 }
 

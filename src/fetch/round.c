@@ -14,8 +14,6 @@
 #define PAUSE_BASE_US 250000
 #define PAUSE_MAX_US 15000000
 
-static pool_fn try_place;
-
 int errno_for_reader(int err)
 {
 	switch (err) {
@@ -61,7 +59,7 @@ static int64_t pause_us(const struct flight *fl)
 
 /* ---- which places, in which order ---- */
 
-static const struct slot *slot_of(const struct fetch *f, int64_t store)
+static struct slot *slot_of(const struct fetch *f, int64_t store)
 {
 	for (size_t i = 0; i < f->n_slots; i++)
 		if (f->slot[i].id == store)
@@ -190,7 +188,7 @@ static void next_place(struct flight *fl)
 	if (fl->at == fl->n_places)
 		round_end(fl);
 	else
-		flight_queue(fl, slot_of(fl->f, fl->place[fl->at].store)->pool, try_place);
+		flight_queue(fl, slot_of(fl->f, fl->place[fl->at].store));
 }
 
 static const char *why_nowhere(int err)
@@ -267,9 +265,8 @@ static int64_t share_of_time(const struct flight *fl, int64_t deadline_us)
 	return now + (deadline_us - now) / (int64_t)(fl->n_places - fl->at);
 }
 
-static void try_place(void *arg)
+void flight_try(struct flight *fl)
 {
-	struct flight *fl = arg;
 	struct fetch *f = fl->f;
 	int64_t deadline_us;
 	int fd;

@@ -99,6 +99,7 @@ static void open_picture(struct fs *fs, fuse_req_t req, int64_t id, struct fuse_
 		(void)fuse_reply_err(req, fs_errno(r));
 		return;
 	}
+	fetch_opened(fs->parts.fetch, &s);
 	if (passthrough)
 		backing = backing_of(fs, &s, h);
 	fi->fh = (uint64_t)(uintptr_t)h;
