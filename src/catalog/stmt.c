@@ -46,10 +46,9 @@ int db_errno(struct db *db, int code)
 
 static int configure(struct db *db, bool writable)
 {
-	/* Readers may be dozens: a small cache each, the kernel's page cache through mmap
-	 * instead. */
-	static const char reader[] =
-		"PRAGMA query_only = 1; PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;";
+	/* Readers may be dozens: a small cache each, and no mmap, whose pages would count as
+	 * resident for each of them. */
+	static const char reader[] = "PRAGMA query_only = 1; PRAGMA cache_size = -2048;";
 	static const char writer[] =
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = 1;"
 		"PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY; PRAGMA "
