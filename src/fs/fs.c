@@ -40,7 +40,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	static const unsigned wanted[] = {
 		FUSE_CAP_READDIRPLUS,    FUSE_CAP_EXPLICIT_INVAL_DATA, FUSE_CAP_PARALLEL_DIROPS,
-		FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_EXPORT_SUPPORT,      FUSE_CAP_ASYNC_READ,
+		FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_EXPORT_SUPPORT,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
@@ -49,6 +49,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	refuse(conn, FUSE_CAP_READDIRPLUS_AUTO);
 	refuse(conn, FUSE_CAP_AUTO_INVAL_DATA);
 	refuse(conn, FUSE_CAP_WRITEBACK_CACHE); /* it would defer a full disk past close */
+	/* Who waits for a request in the background does not hear of signals: Ctrl-C would wait for the network. */
+	refuse(conn, FUSE_CAP_ASYNC_READ);
+	refuse(conn, FUSE_CAP_ASYNC_DIO);
 	refuse(conn, FUSE_CAP_HANDLE_KILLPRIV); /* the kernel clears setuid bits by setattr */
 	conn->max_readahead = MAX_IO;
 	conn->max_read = MAX_IO;

@@ -272,8 +272,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_entry_param e;
 	int r = 0;
 
-	/* An NFS server asks for these to find its way back from a file handle. */
-	if (strcmp(name, "..") == 0)
+	/* An NFS server asks for "." and ".." to find its way back from a file handle. */
+	if (strlen(name) > NAME_LIMIT)
+		r = -ENAMETOOLONG;
+	else if (strcmp(name, "..") == 0)
 		r = fs_parent(fs, dir, &n);
 	else if (strcmp(name, ".") != 0)
 		r = fs_lookup(fs, dir, name, &n);
