@@ -26,15 +26,17 @@ struct camera_slot { /* an open source and its id in the catalog; borrowed for t
 	struct source *source;
 	int64_t id;
 };
-int ingest_new(const struct config *conf, struct catalog *cat, struct cache *cache, const struct target *target, size_t n_targets,
-	       const struct camera_slot *camera, size_t n_cameras, struct ingest **ret) MUST_CHECK;
+int ingest_new(const struct config *conf, struct catalog *cat, struct cache *cache,
+	       const struct target *target, size_t n_targets, const struct camera_slot *camera,
+	       size_t n_cameras, struct ingest **ret) MUST_CHECK;
 struct ingest *ingest_free(struct ingest *in); /* waits for captures under way (cancelled) */
 /* Looks again at what a crash left unfinished, removes bytes no row knows; in the background after start, in bounded steps. */
 int ingest_recover(struct ingest *in, _Atomic bool *cancel) MUST_CHECK;
 /* Looks at entries whose time has come; *ret_next_us: when to call again (INT64_MAX: when told by the due callback). */
 int ingest_run_due(struct ingest *in, int64_t now_us, int64_t *ret_next_us) MUST_CHECK;
 typedef void due_fn(void *user, int64_t due_us);
-void ingest_on_due(struct ingest *in, due_fn *fn, void *user); /* something is due at due_us; called without locks */
+void ingest_on_due(struct ingest *in, due_fn *fn,
+		   void *user); /* something is due at due_us; called without locks */
 
 /* Lets go of a spooled blob that nobody needs, or that every store has: into the cache (keep), or away. Else does nothing. */
 int ingest_settle(struct ingest *in, const struct sha256 *sha, bool keep) MUST_CHECK;
@@ -44,27 +46,39 @@ bool ingest_take_activity(struct ingest *in);
 
 /* ---- the tree; parent 0 is upload/ itself.  Rows come with live size and mtime ---- */
 struct upload_file;
-int ingest_entry(struct ingest *in, int64_t id, struct upload_row *ret) MUST_CHECK; /* also of unlinked entries that are open */
-int ingest_lookup(struct ingest *in, int64_t parent, const char *name, struct upload_row *ret) MUST_CHECK;
-int ingest_list(struct ingest *in, int64_t parent, const char *after, unsigned limit, upload_fn *fn, void *user) MUST_CHECK;
+int ingest_entry(struct ingest *in, int64_t id, struct upload_row *ret)
+	MUST_CHECK; /* also of unlinked entries that are open */
+int ingest_lookup(struct ingest *in, int64_t parent, const char *name, struct upload_row *ret)
+	MUST_CHECK;
+int ingest_list(struct ingest *in, int64_t parent, const char *after, unsigned limit, upload_fn *fn,
+		void *user) MUST_CHECK;
 /* mkdir below upload/ itself registers the camera. */
-int ingest_mkdir(struct ingest *in, int64_t parent, const char *name, mode_t mode, uid_t uid, gid_t gid, struct upload_row *ret) MUST_CHECK;
-int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags, mode_t mode, uid_t uid, gid_t gid,
-		  struct upload_row *ret, struct upload_file **ret_file) MUST_CHECK; /* O_EXCL, O_TRUNC obeyed */
+int ingest_mkdir(struct ingest *in, int64_t parent, const char *name, mode_t mode, uid_t uid,
+		 gid_t gid, struct upload_row *ret) MUST_CHECK;
+int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags, mode_t mode,
+		  uid_t uid, gid_t gid, struct upload_row *ret, struct upload_file **ret_file)
+	MUST_CHECK; /* O_EXCL, O_TRUNC obeyed */
 /* For reading or writing.  A registered picture opened for reading: -ENODATA, read its snapshot instead. */
 int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **ret) MUST_CHECK;
-int64_t ingest_snapshot(struct upload_file *f); /* the snapshot its entry was last registered as; 0: none */
-int ingest_fd(struct upload_file *f); /* borrowed; -1 until ingest_fill for a registered entry that was opened for writing without O_TRUNC */
+int64_t
+ingest_snapshot(struct upload_file *f); /* the snapshot its entry was last registered as; 0: none */
+int ingest_fd(
+	struct upload_file *
+		f); /* borrowed; -1 until ingest_fill for a registered entry that was opened for writing without O_TRUNC */
 /* Writes all of it. -ENODATA: the snapshot's bytes must be had first (then ingest_fill with a descriptor of them, and again). */
 int ingest_write(struct upload_file *f, const void *data, size_t size, off_t off) MUST_CHECK;
-int ingest_fill(struct upload_file *f, int bytes_fd) MUST_CHECK; /* copies; the entry is unregistered from then on; done already: 0 */
-int ingest_flush(struct upload_file *f) MUST_CHECK;   /* every close(2): never fails for bad content */
-int ingest_fsync(struct upload_file *f) MUST_CHECK;   /* bytes and row survive power loss */
-void ingest_release(struct upload_file *f);           /* the last close */
+int ingest_fill(struct upload_file *f, int bytes_fd)
+	MUST_CHECK; /* copies; the entry is unregistered from then on; done already: 0 */
+int ingest_flush(struct upload_file *f)
+	MUST_CHECK; /* every close(2): never fails for bad content */
+int ingest_fsync(struct upload_file *f) MUST_CHECK; /* bytes and row survive power loss */
+void ingest_release(struct upload_file *f);         /* the last close */
 /* file NULL: by id. -ENODATA as ingest_write. */
 int ingest_truncate(struct ingest *in, int64_t id, struct upload_file *f, uint64_t size) MUST_CHECK;
-int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row, unsigned mask /* UPLOAD_SET_MODE|OWNER|MTIME */) MUST_CHECK;
-int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t new_parent, const char *new_name, unsigned flags) MUST_CHECK;
+int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row,
+	       unsigned mask /* UPLOAD_SET_MODE|OWNER|MTIME */) MUST_CHECK;
+int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t new_parent,
+		  const char *new_name, unsigned flags) MUST_CHECK;
 int ingest_unlink(struct ingest *in, int64_t parent, const char *name, bool directory) MUST_CHECK;
 int ingest_fsync_all(struct ingest *in) MUST_CHECK; /* fsyncdir: spool and rows */
 
@@ -73,5 +87,7 @@ int ingest_fsync_all(struct ingest *in) MUST_CHECK; /* fsyncdir: spool and rows 
  * sentence. */
 typedef void capture_fn(void *user, int err, int64_t snapshot, const char *why);
 bool ingest_can_capture(struct ingest *in, int64_t camera);
-int ingest_capture(struct ingest *in, int64_t camera, capture_fn *fn, void *user, uint64_t *ret_ticket) MUST_CHECK; /* -ENODEV: not configured */
-bool ingest_capture_cancel(struct ingest *in, uint64_t ticket); /* true: fn will not be called; the capture goes on */
+int ingest_capture(struct ingest *in, int64_t camera, capture_fn *fn, void *user,
+		   uint64_t *ret_ticket) MUST_CHECK; /* -ENODEV: not configured */
+bool ingest_capture_cancel(struct ingest *in,
+			   uint64_t ticket); /* true: fn will not be called; the capture goes on */
