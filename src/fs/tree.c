@@ -300,7 +300,8 @@ static void live_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd
 	if (err == 0)
 		err = catalog_snap(fs->parts.catalog, snapshot, &s);
 	if (err < 0) {
-		(void)fuse_reply_err(req, -err);
+		/* to a reader, what is no picture is a failed read */
+		(void)fuse_reply_err(req, err == -EBADMSG ? EIO : -err);
 		return;
 	}
 	fs_snap_target(&s, target, sizeof(target));
