@@ -61,6 +61,8 @@ static void probe(void *arg)
 	pthread_mutex_lock(p->lock);
 	if (r >= 0)
 		io_out(p->io, "ok: %s \"%s\"", is_store ? "store" : "camera", name);
+	else if (!is_store && !err.len && c.why[0])
+		io_err(p->io, "%s", c.why); /* begins with the camera's name */
 	else
 		io_err(p->io, "%s \"%s\": %s", is_store ? "store" : "camera", name,
 		       err.len    ? err.data
