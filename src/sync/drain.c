@@ -100,12 +100,43 @@ static int already_there(struct store_state *st, struct call *c, const struct ou
 	return -EEXIST;
 }
 
+static int one_is_enough(void *user, const struct store_object *o)
+{
+	return 1;
+}
+
+/* A store never scanned may have our pictures from another life, unless it was empty when we came: one listing by whoever is
+ * first spares a request per picture. */
+static bool may_know_pictures(struct store_state *st, struct call *c)
+{
+	struct store_row row;
+	bool ask, none;
+	int r;
+
+	if (catalog_store(st->s->parts.catalog, st->slot->id, false, &row) == 0 &&
+	    row.last_scan_us != 0)
+		return false;
+	pthread_mutex_lock(&st->lock);
+	none = st->content == CONTENT_NONE;
+	ask = st->content == CONTENT_UNKNOWN;
+	if (ask)
+		st->content = CONTENT_ASKING;
+	pthread_mutex_unlock(&st->lock);
+	if (!ask)
+		return !none;
+	r = store_list(st->slot->store, c, "", NULL, one_is_enough, NULL);
+	c->why[0] = '\0';
+	pthread_mutex_lock(&st->lock);
+	st->content = r < 0 ? CONTENT_UNKNOWN : r > 0 ? CONTENT_SOME : CONTENT_NONE;
+	pthread_mutex_unlock(&st->lock);
+	return r != 0;
+}
+
 static int send_bytes(struct send *job, struct call *c, int fd, uint64_t size,
 		      struct store_head *ret)
 {
 	struct store_state *st = job->st;
 	const struct outbox_item *item = &job->item;
-	struct store_row row;
 	struct store_meta meta;
 	struct hashes h;
 	bool picture = item->what == OUTBOX_PICTURE;
@@ -120,10 +151,8 @@ static int send_bytes(struct send *job, struct call *c, int fd, uint64_t size,
 		return -EUCLEAN;
 	}
 	job->asked = true;
-	/* A try that was cut off may have arrived; a bucket never listed may have it from another life. */
-	if (item->tries > 0 ||
-	    (picture && (catalog_store(st->s->parts.catalog, st->slot->id, false, &row) < 0 ||
-			 row.last_scan_us == 0))) {
+	/* A try that was cut off may have arrived. */
+	if (item->tries > 0 || (picture && may_know_pictures(st, c))) {
 		r = already_there(st, c, item, &h, size, ret);
 		if (r != -ENOENT)
 			return r;
@@ -329,14 +358,15 @@ static int hand_out(void *user, const struct outbox_item *item)
 	return 0;
 }
 
-/* How many may be claimed now; they count as in flight from here on. */
+/* How many may be claimed now; they count as in flight from here on.  As many as are under way wait in the pool, so that no
+ * thread idles while more are claimed; claiming a whole batch at a time costs one commit. */
 static unsigned reserve(struct store_state *st)
 {
 	unsigned max, room = 0;
 
 	pthread_mutex_lock(&st->lock);
-	max = st->failures ? 1 : st->conf->threads; /* one feels whether it is back */
-	if (now_us() >= st->pause_us && st->in_flight < max && (st->in_flight <= max / 2))
+	max = st->failures ? 1 : 2 * st->conf->threads; /* one feels whether it is back */
+	if (now_us() >= st->pause_us && st->in_flight <= max / 2)
 		room = max - st->in_flight;
 	st->in_flight += room;
 	if (room)

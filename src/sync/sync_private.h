@@ -22,6 +22,8 @@ struct store_state { /* one per store */
 	bool scanning;
 	int64_t next_scan_us; /* INT64_MAX: only when asked */
 	int64_t stale_us;     /* mono_us: last time a fetch complained; 0: never */
+	/* What it had before this process sent anything, if it was never scanned. */
+	enum { CONTENT_UNKNOWN, CONTENT_ASKING, CONTENT_NONE, CONTENT_SOME } content;
 };
 
 struct schedule {                             /* one per camera with an interval */

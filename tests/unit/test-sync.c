@@ -121,6 +121,22 @@ static void what_is_there_is_not_sent_nor_overwritten(void **state)
 	town_end(&t);
 }
 
+/* One that was empty when we came is not asked about each picture. */
+static void an_empty_store_is_asked_once(void **state)
+{
+	struct town t;
+	char why[256];
+
+	town_new(&t, "head=EPROTO@1-", NULL, 1);
+	ok(sync_start(t.sync));
+	upload_many(&t, 0, 1);
+	ok(drain(&t, why));
+	upload_many(&t, 1, 5);
+	ok(drain(&t, why));
+	assert_objects(t.root[0], 6, 6);
+	town_end(&t);
+}
+
 static int wait_queue_empty(struct town *t, int64_t limit_us)
 {
 	int64_t end_us = mono_us() + limit_us;
@@ -338,6 +354,7 @@ int main(void)
 		cmocka_unit_test(two_stores_and_a_local_one),
 		cmocka_unit_test(a_kill_after_the_put_sends_nothing_twice),
 		cmocka_unit_test(what_is_there_is_not_sent_nor_overwritten),
+		cmocka_unit_test(an_empty_store_is_asked_once),
 		cmocka_unit_test(a_store_that_was_down_is_found_up_again),
 		cmocka_unit_test(one_bad_item_blocks_nobody),
 		cmocka_unit_test(waiting_ends),
