@@ -15,16 +15,18 @@
 struct catalog;
 int catalog_open(const char *state_dir, struct catalog **ret) MUST_CHECK;
 struct catalog *catalog_close(struct catalog *c); /* after all users' threads ended */
-int catalog_sync(struct catalog *c) MUST_CHECK;   /* what was committed so far survives power loss now */
-int64_t catalog_changed_us(struct catalog *c);    /* time of the last change of any view; at least the time of opening */
+int catalog_sync(struct catalog *c)
+	MUST_CHECK; /* what was committed so far survives power loss now */
+int64_t catalog_changed_us(
+	struct catalog *c); /* time of the last change of any view; at least the time of opening */
 
 /* ---- the feed: called by the writer thread after each commit, with everything that commit changed ---- */
 enum change_what {
-	CHANGE_ADDED,  /* snapshot now in cameras/ and dates/ */
-	CHANGE_GONE,   /* ... no longer */
-	CHANGE_ATTR,   /* its link count, state, stars or sidecar changed */
-	CHANGE_BYTES,  /* its content changed in the store: size, sha256 */
-	CHANGE_LABEL,  /* it entered or left labels/.../`label`/day (label > 0) or starred/day (label == 0) */
+	CHANGE_ADDED, /* snapshot now in cameras/ and dates/ */
+	CHANGE_GONE,  /* ... no longer */
+	CHANGE_ATTR,  /* its link count, state, stars or sidecar changed */
+	CHANGE_BYTES, /* its content changed in the store: size, sha256 */
+	CHANGE_LABEL, /* it entered or left labels/.../`label`/day (label > 0) or starred/day (label == 0) */
 	CHANGE_CAMERA, /* a camera appeared */
 	CHANGE_UPLOAD, /* upload entry `snapshot` changed by itself (registered, rejected) */
 };
@@ -34,8 +36,10 @@ struct change {
 	int32_t day;
 	char stem[STEM_MAX + 1];
 };
-typedef void change_fn(void *user, const struct change *change, size_t n); /* must not write to the catalog nor block */
-void catalog_on_change(struct catalog *c, change_fn *fn, void *user);      /* NULL fn: none; returns after a call under way */
+typedef void change_fn(void *user, const struct change *change,
+		       size_t n); /* must not write to the catalog nor block */
+void catalog_on_change(struct catalog *c, change_fn *fn,
+		       void *user); /* NULL fn: none; returns after a call under way */
 
 /* ---- snapshots and views ---- */
 struct snap { /* one row, no heap: what getattr and readdirplus need */
@@ -54,25 +58,31 @@ struct view {
 	enum view_kind kind;
 	int64_t id; /* VIEW_CAMERA: camera, VIEW_LABEL: label */
 };
-int catalog_snap(struct catalog *c, int64_t id, struct snap *ret) MUST_CHECK; /* -ENOENT: none, or gone */
-int catalog_find(struct catalog *c, struct view v, int32_t day, const char *stem, struct snap *ret) MUST_CHECK;
+int catalog_snap(struct catalog *c, int64_t id, struct snap *ret)
+	MUST_CHECK; /* -ENOENT: none, or gone */
+int catalog_find(struct catalog *c, struct view v, int32_t day, const char *stem, struct snap *ret)
+	MUST_CHECK;
 int catalog_newest(struct catalog *c, int64_t camera, struct snap *ret) MUST_CHECK;
 /* Sorted by stem, strictly after snapshot `after` (0: from the start; any snapshot of that day, also one that is gone or not in the
  * view; -ENOENT: there never was one), at most `limit` rows, from one range scan. */
 typedef int snap_fn(void *user, const struct snap *s);
-int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, unsigned limit, snap_fn *fn, void *user) MUST_CHECK;
+int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, unsigned limit,
+		 snap_fn *fn, void *user) MUST_CHECK;
 /* The same towards the start of the day: strictly before snapshot `before`, the last one first. */
-int catalog_list_back(struct catalog *c, struct view v, int32_t day, int64_t before, unsigned limit, snap_fn *fn, void *user) MUST_CHECK;
+int catalog_list_back(struct catalog *c, struct view v, int32_t day, int64_t before, unsigned limit,
+		      snap_fn *fn, void *user) MUST_CHECK;
 /* The first day after `after` (INT32_MIN: the first of all) that has a snapshot in the view; one index seek. -ENOENT: no more. */
 int catalog_next_day(struct catalog *c, struct view v, int32_t after, int32_t *ret) MUST_CHECK;
-int catalog_sidecar(struct catalog *c, int64_t id, struct sidecar *ret) MUST_CHECK; /* state: QUEUED, SYNCED (has replicas) or LOCAL; the cache is not asked */
+int catalog_sidecar(struct catalog *c, int64_t id, struct sidecar *ret)
+	MUST_CHECK; /* state: QUEUED, SYNCED (has replicas) or LOCAL; the cache is not asked */
 /* Where the bytes may be had: replicas with store id, key, etag, size. At most 16. */
 struct place {
 	int64_t store;
 	uint64_t size;
 	char key[KEY_MAX + 1], etag[160];
 };
-int catalog_places(struct catalog *c, int64_t id, struct place *ret, size_t max, size_t *ret_n) MUST_CHECK;
+int catalog_places(struct catalog *c, int64_t id, struct place *ret, size_t max, size_t *ret_n)
+	MUST_CHECK;
 
 struct camera_row {
 	int64_t id;
@@ -83,11 +93,14 @@ struct camera_row {
 };
 int catalog_camera(struct catalog *c, int64_t id, struct camera_row *ret) MUST_CHECK;
 int catalog_camera_find(struct catalog *c, const char *name, struct camera_row *ret) MUST_CHECK;
-int catalog_camera_next(struct catalog *c, const char *after, bool count, struct camera_row *ret) MUST_CHECK; /* by name; "" first */
+int catalog_camera_next(struct catalog *c, const char *after, bool count, struct camera_row *ret)
+	MUST_CHECK; /* by name; "" first */
 /* Creates or updates (NULL: keep); at most 32,000 cameras (-ENOSPC). */
-int catalog_camera_ensure(struct catalog *c, const char *name, const char *title, const char *group, int64_t *ret_id) MUST_CHECK;
+int catalog_camera_ensure(struct catalog *c, const char *name, const char *title, const char *group,
+			  int64_t *ret_id) MUST_CHECK;
 /* captured_us 0: nothing came, the time of the last capture stays; error NULL: none. */
-int catalog_camera_result(struct catalog *c, int64_t id, int64_t captured_us, const char *error) MUST_CHECK;
+int catalog_camera_result(struct catalog *c, int64_t id, int64_t captured_us, const char *error)
+	MUST_CHECK;
 
 /* Labels as directories: kinds and their values; only those with a visible snapshot. By name, "" first; -ENOENT: no more. */
 struct label_row {
@@ -97,10 +110,13 @@ struct label_row {
 };
 int catalog_kind_next(struct catalog *c, const char *after, struct label_row *ret) MUST_CHECK;
 int catalog_kind_find(struct catalog *c, const char *name, struct label_row *ret) MUST_CHECK;
-int catalog_label_next(struct catalog *c, int64_t kind, const char *after, struct label_row *ret) MUST_CHECK;
-int catalog_label_find(struct catalog *c, int64_t kind, const char *name, struct label_row *ret) MUST_CHECK;
+int catalog_label_next(struct catalog *c, int64_t kind, const char *after, struct label_row *ret)
+	MUST_CHECK;
+int catalog_label_find(struct catalog *c, int64_t kind, const char *name, struct label_row *ret)
+	MUST_CHECK;
 int catalog_label(struct catalog *c, int64_t id, bool is_kind, struct label_row *ret) MUST_CHECK;
-int catalog_label_name(struct catalog *c, int64_t id, bool is_kind, struct label_row *ret) MUST_CHECK; /* also when nothing visible has it (any more) */
+int catalog_label_name(struct catalog *c, int64_t id, bool is_kind, struct label_row *ret)
+	MUST_CHECK; /* also when nothing visible has it (any more) */
 /* Labels of one snapshot, each (label id, day) once: what its other names are. */
 typedef int label_fn(void *user, int64_t label);
 int catalog_labels_of(struct catalog *c, int64_t id, label_fn *fn, void *user) MUST_CHECK;
@@ -120,8 +136,8 @@ struct registration {
 	unsigned width, height;
 	const struct sidecar *sidecar; /* labels, documents, star...; NULL: none */
 	const char *origin;            /* JSON object; NULL: none */
-	int64_t upload;                /* the upload entry that brought it: becomes registered in the same transaction; 0: none */
-	bool dedupe;                   /* same camera and sha256: the existing snapshot (uploads); else always a new one (captures) */
+	int64_t upload; /* the upload entry that brought it: becomes registered in the same transaction; 0: none */
+	bool dedupe; /* same camera and sha256: the existing snapshot (uploads); else always a new one (captures) */
 	const struct target *target;
 	size_t n_targets;
 	bool durable;
@@ -129,57 +145,88 @@ struct registration {
 /* Snapshot, labels, outbox rows and the upload entry's state in one transaction. *ret_new: it appeared in the views (new, or hidden
  * until now); else it was there.  Then too a target that lacks it gets it: catalog_sha_needed tells whether to keep the bytes.
  * -EINVAL: a name, time or text that cannot be; -ENOENT: the upload entry was removed meanwhile. */
-int catalog_register(struct catalog *c, const struct registration *r, int64_t *ret_id, bool *ret_new) MUST_CHECK;
+int catalog_register(struct catalog *c, const struct registration *r, int64_t *ret_id,
+		     bool *ret_new) MUST_CHECK;
 /* Takes a sidecar in for a registered snapshot: what it has replaces, what it lacks stays; sidecar objects are queued for `target`s. */
-int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s, const struct target *target, size_t n_targets) MUST_CHECK;
+int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s,
+			  const struct target *target, size_t n_targets) MUST_CHECK;
 /* After a whole, verified fetch of bytes whose hash was unknown. */
-int catalog_set_content(struct catalog *c, int64_t id, const struct sha256 *sha, uint64_t size, unsigned width, unsigned height) MUST_CHECK;
+int catalog_set_content(struct catalog *c, int64_t id, const struct sha256 *sha, uint64_t size,
+			unsigned width, unsigned height) MUST_CHECK;
 
 /* ---- the upload tree: rows are the truth for names and attributes; unregistered bytes are <state>/upload/<id> ----
  * Names are the bytes that came; 32 directories deep at most (-ENAMETOOLONG).  ctime moves by itself with mode, owner, times, size,
  * name and xattrs, not with state, snapshot or due. */
-enum upload_state { UPLOAD_OPEN /* being written, or temporary name */, UPLOAD_WAITING /* due_us says when to look */, UPLOAD_REGISTERED, UPLOAD_REJECTED, UPLOAD_HELD /* sidecar without its picture yet */, UPLOAD_KEPT /* neither: kept as it is */ };
+enum upload_state {
+	UPLOAD_OPEN /* being written, or temporary name */,
+	UPLOAD_WAITING /* due_us says when to look */,
+	UPLOAD_REGISTERED,
+	UPLOAD_REJECTED,
+	UPLOAD_HELD /* sidecar without its picture yet */,
+	UPLOAD_KEPT /* neither: kept as it is */
+};
 struct upload_row {
 	int64_t id, parent; /* parent 0: upload/ itself */
 	bool is_dir;
 	mode_t mode; /* permission bits */
 	uid_t uid;
 	gid_t gid;
-	uint64_t size;             /* registered: the snapshot's as written; else see the file */
+	uint64_t size; /* registered: the snapshot's as written; else see the file */
 	int64_t mtime_ns, ctime_ns;
-	bool mtime_set;            /* a client set mtime explicitly after the last write */
+	bool mtime_set; /* a client set mtime explicitly after the last write */
 	enum upload_state state;
-	int64_t snapshot;          /* registered picture, or the picture a sidecar was taken in for; 0: none */
-	int64_t due_us;            /* 0: not scheduled */
+	int64_t snapshot; /* registered picture, or the picture a sidecar was taken in for; 0: none */
+	int64_t due_us;   /* 0: not scheduled */
 	char name[NAME_LIMIT + 1];
 };
 int catalog_upload(struct catalog *c, int64_t id, struct upload_row *ret) MUST_CHECK;
-int catalog_upload_find(struct catalog *c, int64_t parent, const char *name, struct upload_row *ret) MUST_CHECK;
+int catalog_upload_find(struct catalog *c, int64_t parent, const char *name, struct upload_row *ret)
+	MUST_CHECK;
 typedef int upload_fn(void *user, const struct upload_row *row);
-int catalog_upload_list(struct catalog *c, int64_t parent, const char *after, unsigned limit, upload_fn *fn, void *user) MUST_CHECK; /* by name */
-int catalog_upload_due(struct catalog *c, int64_t now_us, unsigned limit, upload_fn *fn, void *user) MUST_CHECK;
-int catalog_upload_each(struct catalog *c, int64_t after_id, unsigned limit, upload_fn *fn, void *user) MUST_CHECK; /* all, by id */
-int catalog_upload_path(struct catalog *c, int64_t id, struct buf *out) MUST_CHECK; /* "front/2026/a.jpg" */
-int catalog_upload_create(struct catalog *c, const struct upload_row *row, int64_t *ret_id) MUST_CHECK; /* -EEXIST -ENOENT */
-enum { UPLOAD_SET_MODE = 1, UPLOAD_SET_OWNER = 2, UPLOAD_SET_MTIME = 4, UPLOAD_SET_SIZE = 8, UPLOAD_SET_STATE = 16, UPLOAD_SET_SNAPSHOT = 32, UPLOAD_SET_DUE = 64 };
+int catalog_upload_list(struct catalog *c, int64_t parent, const char *after, unsigned limit,
+			upload_fn *fn, void *user) MUST_CHECK; /* by name */
+int catalog_upload_due(struct catalog *c, int64_t now_us, unsigned limit, upload_fn *fn, void *user)
+	MUST_CHECK;
+int catalog_upload_each(struct catalog *c, int64_t after_id, unsigned limit, upload_fn *fn,
+			void *user) MUST_CHECK; /* all, by id */
+int catalog_upload_path(struct catalog *c, int64_t id, struct buf *out)
+	MUST_CHECK; /* "front/2026/a.jpg" */
+int catalog_upload_create(struct catalog *c, const struct upload_row *row, int64_t *ret_id)
+	MUST_CHECK; /* -EEXIST -ENOENT */
+enum {
+	UPLOAD_SET_MODE = 1,
+	UPLOAD_SET_OWNER = 2,
+	UPLOAD_SET_MTIME = 4,
+	UPLOAD_SET_SIZE = 8,
+	UPLOAD_SET_STATE = 16,
+	UPLOAD_SET_SNAPSHOT = 32,
+	UPLOAD_SET_DUE = 64
+};
 /* error: with UPLOAD_SET_STATE; NULL clears it. CHANGE_UPLOAD for every state but OPEN and WAITING, which the writer brings about itself. */
-int catalog_upload_set(struct catalog *c, const struct upload_row *row, unsigned mask, const char *error, bool durable) MUST_CHECK;
-int catalog_upload_error(struct catalog *c, int64_t id, char out[256]) MUST_CHECK; /* "" when none */
+int catalog_upload_set(struct catalog *c, const struct upload_row *row, unsigned mask,
+		       const char *error, bool durable) MUST_CHECK;
+int catalog_upload_error(struct catalog *c, int64_t id, char out[256])
+	MUST_CHECK;                                                  /* "" when none */
 int catalog_upload_remove(struct catalog *c, int64_t id) MUST_CHECK; /* -ENOTEMPTY */
 /* RENAME_NOREPLACE in flags; *ret_replaced: the entry that stood there (0: none), which is removed. -ENOTEMPTY -EISDIR -ENOTDIR -EEXIST -EINVAL (into itself) */
-int catalog_upload_rename(struct catalog *c, int64_t id, int64_t new_parent, const char *new_name, unsigned flags, int64_t *ret_replaced) MUST_CHECK;
+int catalog_upload_rename(struct catalog *c, int64_t id, int64_t new_parent, const char *new_name,
+			  unsigned flags, int64_t *ret_replaced) MUST_CHECK;
 /* xattrs of upload entries (0: upload/ itself), user.* only; value <= 64 KiB, all of one entry <= 256 KiB (-ENOSPC). */
-int catalog_xattr_get(struct catalog *c, int64_t upload, const char *name, struct buf *out) MUST_CHECK; /* -ENODATA */
-int catalog_xattr_set(struct catalog *c, int64_t upload, const char *name, const void *value, size_t len, int flags) MUST_CHECK;
+int catalog_xattr_get(struct catalog *c, int64_t upload, const char *name, struct buf *out)
+	MUST_CHECK; /* -ENODATA */
+int catalog_xattr_set(struct catalog *c, int64_t upload, const char *name, const void *value,
+		      size_t len, int flags) MUST_CHECK;
 int catalog_xattr_remove(struct catalog *c, int64_t upload, const char *name) MUST_CHECK;
-int catalog_xattr_list(struct catalog *c, int64_t upload, struct buf *out) MUST_CHECK; /* NUL-separated names */
+int catalog_xattr_list(struct catalog *c, int64_t upload, struct buf *out)
+	MUST_CHECK; /* NUL-separated names */
 
 /* ---- stores: the ledger ---- */
-int catalog_store_id(struct catalog *c, const char *name, int64_t *ret_id) MUST_CHECK; /* created on first use */
+int catalog_store_id(struct catalog *c, const char *name, int64_t *ret_id)
+	MUST_CHECK; /* created on first use */
 struct store_row {
 	int64_t objects, queued, failed; /* failed: queued items with an error */
-	int64_t last_scan_us; /* end of the last whole scan; 0: never */
-	char error[256];      /* of the last scan */
+	int64_t last_scan_us;            /* end of the last whole scan; 0: never */
+	char error[256];                 /* of the last scan */
 };
 int catalog_store(struct catalog *c, int64_t store, bool count, struct store_row *ret) MUST_CHECK;
 /* One listed object, as the layout explains it. */
@@ -187,10 +234,11 @@ struct listed {
 	const char *key, *etag;
 	uint64_t size;
 	int64_t modified_us;
-	bool is_sidecar;      /* of the picture `picture_key` */
+	bool is_sidecar; /* of the picture `picture_key` */
 	const char *picture_key;
-	const char *error;    /* not NULL: rejected, remembered with this sentence, everything below ignored */
-	const char *stem;     /* not NULL: a stem of ours: this very snapshot */
+	const char *
+		error; /* not NULL: rejected, remembered with this sentence, everything below ignored */
+	const char *stem; /* not NULL: a stem of ours: this very snapshot */
 	char camera[CAMERA_MAX + 1];
 	const char *title;
 	int64_t taken_us;
@@ -198,21 +246,26 @@ struct listed {
 	enum time_source time_source;
 };
 /* A scan is resumable: begin gives the key to go on after ("" from the start) and its generation. */
-int catalog_scan_begin(struct catalog *c, int64_t store, int64_t *ret_gen, char ret_after[KEY_MAX + 1]) MUST_CHECK;
+int catalog_scan_begin(struct catalog *c, int64_t store, int64_t *ret_gen,
+		       char ret_after[KEY_MAX + 1]) MUST_CHECK;
 /* One page (<= 1,000), one transaction, the position with it. New, changed, known and bad items are told apart here.  An object that
  * differs is the snapshot's new content only if no other replica and nothing queued has the old one; else it is rejected.
  * -ESTALE (also from the end): not the scan under way.  Counted as rejected: every bad item met, new or not. */
 struct scan_counts {
 	uint64_t listed, added, changed, rejected, gone, sidecars;
 };
-int catalog_scan_page(struct catalog *c, int64_t store, int64_t gen, const struct listed *item, size_t n, struct scan_counts *add_to) MUST_CHECK;
+int catalog_scan_page(struct catalog *c, int64_t store, int64_t gen, const struct listed *item,
+		      size_t n, struct scan_counts *add_to) MUST_CHECK;
 /* End: what was not met is gone (a snapshot with no other replica and no queued upload disappears). Call until it returns 0 in *ret_left. */
-int catalog_scan_end(struct catalog *c, int64_t store, int64_t gen, struct scan_counts *add_to, bool *ret_left) MUST_CHECK;
+int catalog_scan_end(struct catalog *c, int64_t store, int64_t gen, struct scan_counts *add_to,
+		     bool *ret_left) MUST_CHECK;
 int catalog_scan_failed(struct catalog *c, int64_t store, const char *error) MUST_CHECK;
 /* Sidecar objects that were new or changed and are not read yet, by key; done with the parsed one or the error (remembered for that etag). */
 typedef int wanted_fn(void *user, const char *key, uint64_t size, int64_t snapshot);
-int catalog_wanted(struct catalog *c, int64_t store, const char *after, unsigned limit, wanted_fn *fn, void *user) MUST_CHECK;
-int catalog_wanted_done(struct catalog *c, int64_t store, const char *key, const struct sidecar *s, const char *error) MUST_CHECK;
+int catalog_wanted(struct catalog *c, int64_t store, const char *after, unsigned limit,
+		   wanted_fn *fn, void *user) MUST_CHECK;
+int catalog_wanted_done(struct catalog *c, int64_t store, const char *key, const struct sidecar *s,
+			const char *error) MUST_CHECK;
 /* A replica turned out to be missing or other than recorded: no place any more, and in catalog_errors, until a scan restores or
  * removes it. The snapshot stays in the views meanwhile. -ENOENT: it is none. */
 int catalog_replica_lost(struct catalog *c, int64_t snapshot, int64_t store) MUST_CHECK;
@@ -231,23 +284,34 @@ struct outbox_item {
 typedef int outbox_fn(void *user, const struct outbox_item *item);
 /* Due items of a store, at most 1,000, are marked as under way (committed before they are handed out; undone by catalog_open).
  * Pictures before their sidecars.  Negative from fn: that item and those after it are put back; positive: those after it. */
-int catalog_outbox_claim(struct catalog *c, int64_t store, int64_t now_us, unsigned max, outbox_fn *fn, void *user) MUST_CHECK;
-int catalog_outbox_next(struct catalog *c, int64_t store, int64_t *ret_due_us) MUST_CHECK; /* -ENOENT: nothing, or all under way */
+int catalog_outbox_claim(struct catalog *c, int64_t store, int64_t now_us, unsigned max,
+			 outbox_fn *fn, void *user) MUST_CHECK;
+int catalog_outbox_next(struct catalog *c, int64_t store, int64_t *ret_due_us)
+	MUST_CHECK; /* -ENOENT: nothing, or all under way */
 /* It is there: object row, replica, counters; a picture queues its sidecar object; *ret_settled: nothing queued holds these bytes any more. */
-int catalog_outbox_done(struct catalog *c, const struct outbox_item *item, const char *etag, uint64_t size, int64_t modified_us, bool *ret_settled) MUST_CHECK;
-int catalog_outbox_failed(struct catalog *c, const struct outbox_item *item, int64_t next_us, const char *error) MUST_CHECK;
-int catalog_outbox_list(struct catalog *c, int64_t after_id, unsigned limit, outbox_fn *fn, void *user) MUST_CHECK;
-int catalog_outbox_retry_now(struct catalog *c) MUST_CHECK; /* failed items are due at once (sync verb) */
-bool catalog_sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_queued); /* some snapshot has these bytes; one that is queued, or that no store has; both true when it cannot be told */
+int catalog_outbox_done(struct catalog *c, const struct outbox_item *item, const char *etag,
+			uint64_t size, int64_t modified_us, bool *ret_settled) MUST_CHECK;
+int catalog_outbox_failed(struct catalog *c, const struct outbox_item *item, int64_t next_us,
+			  const char *error) MUST_CHECK;
+int catalog_outbox_list(struct catalog *c, int64_t after_id, unsigned limit, outbox_fn *fn,
+			void *user) MUST_CHECK;
+int catalog_outbox_retry_now(struct catalog *c)
+	MUST_CHECK; /* failed items are due at once (sync verb) */
+bool catalog_sha_needed(
+	struct catalog *c, const struct sha256 *sha,
+	bool *ret_queued); /* some snapshot has these bytes; one that is queued, or that no store has; both true when it cannot be told */
 
 /* ---- for status, errors.json, fsck ---- */
 struct catalog_totals {
-	int64_t snapshots, cameras, queue_waiting, queue_failed, queue_oldest_us, uploads_waiting, uploads_rejected;
+	int64_t snapshots, cameras, queue_waiting, queue_failed, queue_oldest_us, uploads_waiting,
+		uploads_rejected;
 };
 int catalog_totals(struct catalog *c, struct catalog_totals *ret) MUST_CHECK;
 /* Everything that is wrong now: rejected uploads, bad objects, failed outbox rows, cameras' and scans' errors. Newest first within each. */
 typedef int error_fn(void *user, int64_t when_us, const char *subject, const char *error);
 int catalog_errors(struct catalog *c, unsigned limit, error_fn *fn, void *user) MUST_CHECK;
-int catalog_each(struct catalog *c, int64_t after_id, unsigned limit, snap_fn *fn, void *user) MUST_CHECK; /* by id, visible ones */
-int catalog_check(struct catalog *c, struct buf *out) MUST_CHECK; /* integrity, foreign keys, counters: a line per fault, none: nothing */
-int catalog_check_repair(struct catalog *c) MUST_CHECK;           /* recomputes the counters */
+int catalog_each(struct catalog *c, int64_t after_id, unsigned limit, snap_fn *fn, void *user)
+	MUST_CHECK; /* by id, visible ones */
+int catalog_check(struct catalog *c, struct buf *out)
+	MUST_CHECK; /* integrity, foreign keys, counters: a line per fault, none: nothing */
+int catalog_check_repair(struct catalog *c) MUST_CHECK; /* recomputes the counters */
