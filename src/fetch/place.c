@@ -34,7 +34,7 @@ int local_place_open(const struct slot *slot, const struct place *p, const struc
 		     int *ret_fd)
 {
 	CLEANUP(closep) int fd = -1;
-	bool same;
+	bool same = false;
 	int r = open_in_place(slot, p, s, &fd, &same);
 
 	if (r < 0 || !same)
@@ -101,7 +101,7 @@ static int fetch_in_place(struct flight *fl, const struct slot *slot, const stru
 {
 	CLEANUP(closep) int fd = -1;
 	struct hashes got;
-	bool same;
+	bool same = false;
 	int r = open_in_place(slot, p, &fl->snap, &fd, &same);
 
 	if (r < 0) {
