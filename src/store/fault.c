@@ -1,7 +1,7 @@
 /* The fault store: a plain directory that fails as told; for the tests of what stands above.
  *
- * path = [fault:]DIR?rule&rule...   A rule is `op=ERROR[@when]` (the call fails with it), `op_hang=SECONDS[@when]` (the
- * call first waits so long, or until its deadline or cancel), `truncate=N[@when]` (get loses the last N bytes) or
+ * path = [fault:]DIR?rule&rule...   A rule is `op=ERROR[@when]` (the call fails with it), `op_hang=SECONDS[@when]` (or
+ * `20ms`: the call first waits so long, or until its deadline or cancel), `truncate=N[@when]` (get loses the last N bytes) or
  * `flip=N[@when]` (get inverts byte N).  op is list, get, head, put or delete; when counts the calls of that op from 1:
  * `2` the second, `2-4`, `3-` from the third on; absent: every one.  There is no open_local: reads go through get. */
 #include <errno.h>
@@ -20,7 +20,7 @@ struct rule {
 	enum op op;
 	enum action action;
 	int error;      /* ACT_FAIL: negative */
-	uint64_t value; /* seconds, bytes, offset */
+	uint64_t value; /* microseconds, bytes, offset */
 	unsigned long first, last;
 };
 
@@ -75,6 +75,22 @@ static int parse_number(const char *text, uint64_t *ret)
 	return 0;
 }
 
+/* "2" seconds, "20ms" */
+static int parse_wait(char *text, uint64_t *ret_us)
+{
+	char *ms = strstr(text, "ms");
+	uint64_t n;
+
+	if (ms && ms[2] == '\0')
+		*ms = '\0';
+	else
+		ms = NULL;
+	if (parse_number(text, &n) < 0 || n > UINT32_MAX)
+		return -EINVAL;
+	*ret_us = n * (ms ? 1000 : 1000000);
+	return 0;
+}
+
 /* "2", "2-4", "3-" */
 static int parse_when(char *text, struct rule *rule)
 {
@@ -125,6 +141,8 @@ static int parse_rule(char *text, struct rule *rule)
 	rule->last = UINT32_MAX;
 	if (parse_op(text, rule) < 0 || (when && parse_when(when, rule) < 0))
 		return -EINVAL;
+	if (rule->action == ACT_HANG)
+		return parse_wait(value, &rule->value);
 	return rule->action == ACT_FAIL ? parse_error(value, &rule->error)
 					: parse_number(value, &rule->value);
 }
@@ -197,7 +215,7 @@ static int play(struct fault *f, struct call *c, enum op op, unsigned long *ret_
 	*ret_n = n;
 	for (size_t i = 0; i < f->n_rules; i++) {
 		const struct rule *rule = &f->rule[i];
-		int64_t end = mono_us() + (int64_t)rule->value * 1000000;
+		int64_t end = mono_us() + (int64_t)rule->value;
 		int r = 0;
 
 		if (rule->op != op || n < rule->first || n > rule->last)
