@@ -126,6 +126,30 @@ static void evicts_oldest_first(void **state)
 	teardown(&t);
 }
 
+/* Nothing that is in use goes for what nobody asked for. */
+static void spares_what_was_used_lately(void **state)
+{
+	struct room t;
+
+	setup(&t, 10 * BLOB);
+	assert_true(cache_spare(t.c, 10 * BLOB));
+	assert_false(cache_spare(t.c, 10 * BLOB + 1));
+	for (unsigned n = 0; n < 9; n++) {
+		put(&t, BLOB_CACHE, n, BLOB);
+		age(&t, BLOB_CACHE, n, n < 3 ? 9000 : 3600); /* a later use may not be noted */
+	}
+	assert_true(cache_spare(t.c, BLOB));
+	assert_int_equal(totals(&t).evicted, 0);
+	assert_true(cache_spare(t.c, 3 * BLOB));
+	assert_int_equal(totals(&t).evicted, 2);
+	assert_false(cache_spare(t.c, 5 * BLOB));
+	for (unsigned n = 3; n < 9; n++)
+		assert_true(has(&t, BLOB_CACHE, n));
+	put(&t, BLOB_CACHE, 10, 8 * BLOB); /* a reader's may */
+	assert_true(has(&t, BLOB_CACHE, 10));
+	teardown(&t);
+}
+
 static void evicted_blob_stays_readable(void **state)
 {
 	CLEANUP(closep) int fd = -1;
@@ -422,6 +446,7 @@ int main(void)
 		cmocka_unit_test(put_twice),
 		cmocka_unit_test(torn_blob_is_replaced),
 		cmocka_unit_test(evicts_oldest_first),
+		cmocka_unit_test(spares_what_was_used_lately),
 		cmocka_unit_test(evicted_blob_stays_readable),
 		cmocka_unit_test(limit_with_many_blobs),
 		cmocka_unit_test(what_cannot_fit_is_not_kept),

@@ -281,6 +281,40 @@ static void test_list_pages(void **state)
 	assert_int_equal(catalog_list(f->c, all, T0_DAY, 12345, 100, see, &odd), -ENOENT);
 }
 
+static void test_list_back(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 9; i >= 0; i--)
+		(void)snap_at(f->c, i % 2 ? "odd" : "even", T0 + i * 1000000, (uint64_t)i);
+	int64_t later = snap_at(f->c, "odd", T0 + 5 * DAY, 99);
+	struct seen there = {0}, back = {0}, odd = {0};
+	assert_int_equal(catalog_list(f->c, all, T0_DAY, 0, 100, see, &there), 0);
+	assert_int_equal(there.n, 10);
+	assert_int_equal(catalog_list_back(f->c, all, T0_DAY, there.id[9], 4, see, &back), 0);
+	assert_int_equal(back.n, 4);
+	assert_int_equal(catalog_list_back(f->c, all, T0_DAY, back.id[3], 100, see, &back), 0);
+	assert_int_equal(back.n, 9);
+	for (size_t i = 0; i < back.n; i++)
+		assert_string_equal(back.stem[i], there.stem[8 - i]);
+	struct view v = of_camera(f->c, "odd");
+	assert_int_equal(catalog_list_back(f->c, v, T0_DAY, there.id[4], 100, see, &odd), 0);
+	assert_int_equal(odd.n, 2);
+	assert_string_equal(odd.stem[0], there.stem[3]);
+	odd.n = 0;
+	assert_int_equal(catalog_list_back(f->c, v, T0_DAY, later, 100, see, &odd), 0);
+	assert_int_equal(odd.n, 5); /* all of an earlier day */
+	odd.n = 0;
+	assert_int_equal(catalog_list_back(f->c, v, T0_DAY + 9, there.id[4], 100, see, &odd), 0);
+	assert_int_equal(catalog_list_back(f->c, (struct view){.kind = VIEW_STARRED}, T0_DAY,
+					   there.id[9], 100, see, &odd),
+			 0);
+	assert_int_equal(catalog_list_back(f->c, (struct view){.kind = VIEW_LABEL, .id = 1}, T0_DAY,
+					   there.id[9], 100, see, &odd),
+			 0);
+	assert_int_equal(odd.n, 0);
+	assert_int_equal(catalog_list_back(f->c, all, T0_DAY, 12345, 100, see, &odd), -ENOENT);
+}
+
 static int stop(void *user, const struct snap *s)
 {
 	return ++*(int *)user == 2 ? 7 : 0;
@@ -427,6 +461,7 @@ int main(void)
 		CASE(test_newest),
 		CASE(test_days),
 		CASE(test_list_pages),
+		CASE(test_list_back),
 		CASE(test_callbacks),
 		CASE(test_cameras),
 		CASE(test_bad_input),
