@@ -9,7 +9,7 @@
  *   - what is not a whole JPEG waits the same 2 s (a writer may go on) and is then rejected, staying where it is;
  *   - .json is a sidecar: taken in when its picture is registered, held for it otherwise.  Any other file is kept, and rejected as
  *     "not a JPEG picture" unless its name is that of a known bystander (README, Thumbs.db, *.txt, *.xmp, ...).
- * Registered bytes move to the spool (link, transaction, unlink).  Rewriting a registered entry gives a new snapshot; the old one stays.
+ * Registered bytes move to the spool (link, transaction, unlink once that is on disk).  Rewriting a registered entry gives a new snapshot; the old one stays.
  * A write handle is a struct upload_file; its entry may be renamed or unlinked while open.  Thread-safe: one mutex over the table of
  * open files, never held across I/O but an open, and one lock per file, which alone is held while that file is hashed.  Calls return
  * quickly (local disk and catalog only). */
@@ -80,7 +80,8 @@ int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row,
 int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t new_parent,
 		  const char *new_name, unsigned flags) MUST_CHECK;
 int ingest_unlink(struct ingest *in, int64_t parent, const char *name, bool directory) MUST_CHECK;
-int ingest_fsync_all(struct ingest *in) MUST_CHECK; /* fsyncdir: spool and rows */
+/* fsyncdir and the durability tick: spool and rows; then the bytes that those rows have made needless go. */
+int ingest_fsync_all(struct ingest *in) MUST_CHECK;
 
 /* ---- captures: one at a time per camera; who comes while one is under way, or within min_interval after it, gets that one ---- */
 /* Called exactly once, without locks, from a worker or before ingest_capture returns: 0 and the registered snapshot, or -errno and one

@@ -205,7 +205,10 @@ static int hand_over(struct ingest *in, struct entry *e, const struct upload_row
 		in->active = true;
 		e->snapshot = snapshot;
 		e->registered = true;
-		(void)unlinkat(in->dir, name, 0);
+		if (durable)
+			(void)unlinkat(in->dir, name, 0);
+		else
+			unlink_when_durable(in, e->id);
 	}
 	/* Not registered, or every store has had these bytes before. */
 	if ((r < 0 || !new) && ingest_settle(in, &reg->sha, true) < 0)

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BATCH = 64 };
+enum { BATCH = 64, UNNEEDED_MAX = 1 << 16 };
 
 int ingest_new(const struct config *conf, struct catalog *cat, struct cache *cache,
 	       const struct target *target, size_t n_targets, const struct camera_slot *camera,
@@ -56,6 +56,7 @@ struct ingest *ingest_free(struct ingest *in)
 	for (size_t i = 0; i < ADOPTING; i++)
 		pthread_rwlock_destroy(&in->adopting[i]);
 	pthread_mutex_destroy(&in->lock);
+	free(in->unneeded);
 	free(in);
 	return NULL;
 }
@@ -71,6 +72,71 @@ void ingest_on_due(struct ingest *in, due_fn *fn, void *user)
 bool ingest_take_activity(struct ingest *in)
 {
 	return atomic_exchange(&in->active, false);
+}
+
+/* ---- what is on disk ---- */
+
+void unlink_when_durable(struct ingest *in, int64_t id)
+{
+	in->active = true;
+	pthread_mutex_lock(&in->lock);
+	if (in->n_unneeded == in->cap_unneeded) {
+		size_t cap = in->cap_unneeded ? 2 * in->cap_unneeded : 64;
+		int64_t *more = cap > UNNEEDED_MAX ? NULL
+						   : reallocarray(in->unneeded, cap, sizeof(*more));
+
+		if (more) {
+			in->unneeded = more;
+			in->cap_unneeded = cap;
+		}
+	}
+	/* Else the next start finds it. */
+	if (in->n_unneeded < in->cap_unneeded)
+		in->unneeded[in->n_unneeded++] = id;
+	pthread_mutex_unlock(&in->lock);
+}
+
+static void unlink_unneeded(struct ingest *in, int64_t id)
+{
+	struct entry *e;
+	char name[24];
+	int r;
+
+	upload_file_name(id, name);
+	r = entry_get(in, id, false, &e);
+	if (r == -ENOENT)
+		(void)unlinkat(in->dir, name, 0);
+	if (r < 0)
+		return;
+	pthread_rwlock_wrlock(&e->lock);
+	if (e->registered || e->unlinked) /* else somebody writes it again */
+		(void)unlinkat(in->dir, name, 0);
+	pthread_rwlock_unlock(&e->lock);
+	entry_put(in, e, false);
+}
+
+int ingest_fsync_all(struct ingest *in)
+{
+	CLEANUP(freep) int64_t *id = NULL;
+	size_t n;
+	int r;
+
+	pthread_mutex_lock(&in->lock);
+	id = TAKE(in->unneeded);
+	n = in->n_unneeded;
+	in->n_unneeded = in->cap_unneeded = 0;
+	pthread_mutex_unlock(&in->lock);
+	/* Bytes first, then the rows that speak of them. */
+	r = cache_sync_spool(in->cache);
+	if (r == 0)
+		r = catalog_sync(in->cat);
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0)
+			unlink_unneeded(in, id[i]);
+		else
+			unlink_when_durable(in, id[i]);
+	}
+	return r;
 }
 
 /* ---- the spool's end ---- */

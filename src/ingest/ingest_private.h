@@ -50,8 +50,11 @@ struct ingest {
 	const struct target *target;
 	size_t n_targets;
 	int dir;              /* <state>/upload */
-	pthread_mutex_t lock; /* guards table and due */
+	pthread_mutex_t lock; /* guards table, unneeded and due */
 	struct entry *table[TABLE];
+	/* lock; entries whose bytes nobody needs once the rows that say so are on disk */
+	int64_t *unneeded; /* owned */
+	size_t n_unneeded, cap_unneeded;
 	due_fn *due;
 	void *due_user;
 	/* By SHA-256. Shared: from the link into the spool to the commit; exclusive: while a blob is judged and let go. */
@@ -121,6 +124,8 @@ int captures_new(struct ingest *in, const struct camera_slot *camera, size_t n) 
 void captures_free(struct ingest *in);
 
 /* ---- tree.c, ingest.c ---- */
-/* The row is gone: its bytes go now, or with the last handle. */
+/* The row is gone, so its bytes go: after it on the disk, too, and with the last handle. */
 void forget_bytes(struct ingest *in, const struct upload_row *row);
+/* <state>/upload/<id> goes with the next ingest_fsync_all: a power cut could take back the row that says it is not needed. */
+void unlink_when_durable(struct ingest *in, int64_t id);
 pthread_rwlock_t *adopting_of(struct ingest *in, const struct sha256 *sha);

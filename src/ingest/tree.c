@@ -348,13 +348,6 @@ int ingest_fsync(struct upload_file *f)
 	return r < 0 ? r : catalog_sync(f->in->cat);
 }
 
-int ingest_fsync_all(struct ingest *in)
-{
-	int r = cache_sync_spool(in->cache);
-
-	return r < 0 ? r : catalog_sync(in->cat);
-}
-
 void ingest_release(struct upload_file *f)
 {
 	struct entry *e = f->entry;
@@ -421,17 +414,14 @@ int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row, unsi
 void forget_bytes(struct ingest *in, const struct upload_row *row)
 {
 	struct entry *e = entry_find(in, row->id);
-	char name[24];
 
 	if (e) {
 		e->last = *row;
 		e->unlinked = true;
 		entry_put(in, e, false);
 	}
-	if (row->is_dir)
-		return;
-	upload_file_name(row->id, name);
-	(void)unlinkat(in->dir, name, 0);
+	if (!row->is_dir)
+		unlink_when_durable(in, row->id);
 }
 
 int ingest_unlink(struct ingest *in, int64_t parent, const char *name, bool directory)

@@ -151,13 +151,10 @@ static void due_job(void *arg)
 	sync_kick(s, next);
 }
 
-/* Bytes first, then the rows that speak of them. */
 static void make_durable(struct sync *s)
 {
-	int r = cache_sync_spool(s->parts.cache);
+	int r = ingest_fsync_all(s->parts.ingest);
 
-	if (r == 0)
-		r = catalog_sync(s->parts.catalog);
 	if (r < 0)
 		log_err("cannot write to the state directory's disk: %s; what is uploaded now would not survive a power cut",
 			strerror(-r));

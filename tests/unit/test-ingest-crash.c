@@ -80,6 +80,7 @@ static void recovery_finishes_what_a_kill_left(void **state)
 	(void)close(upload);
 	/* committed, not unlinked */
 	done = copy_picture(h, dir, "20201231_154558.jpg", 4);
+	ok(ingest_fsync_all(h->in));
 	raw_file(h, done, "stray", 5);
 
 	restart(h);
@@ -91,6 +92,7 @@ static void recovery_finishes_what_a_kill_left(void **state)
 	assert_int_equal(row_of(h, part).size, picture(1, NULL, data) / 2);
 	assert_int_equal(row_of(h, none).state, UPLOAD_REJECTED);
 	assert_int_equal(row_of(h, temp).state, UPLOAD_OPEN);
+	ok(ingest_fsync_all(h->in));
 	assert_true(has_file(h, temp));
 	assert_false(has_file(h, done));
 	assert_false(has_file(h, whole));
