@@ -1,4 +1,4 @@
-/* ahead.c - read-ahead, the policy: streams of pictures that are expected next, their windows, and how much the link bears. */
+/* ahead.c - read-ahead, the policy: streams of pictures that are expected next, their windows. */
 #include "ahead.h"
 
 #include <errno.h>
@@ -19,18 +19,8 @@
 #define TOKENS_MAX 128
 #define GRANT_FIRST 4
 #define GRANT_MAX 16
-#define SHARE \
-	5 /* one of so many opens in no order falls into it, or it is one of many directories */
+#define SHARE 5      /* of so many opens in no order one falls into it: else it is one of many */
 #define SURE_AFTER 4 /* hits that chance would have had */
-
-#define LINK_FIRST 4
-#define LINK_LEAST 2
-#define STALL_US 2000000 /* nothing came for so long: the store hangs */
-#define QUICK_US 250000  /* what never counts as slow */
-#define GROWS_US 1000000 /* above it the link is full, whatever it did before */
-#define SHRINKS_US 2000000
-#define FAILURES 3 /* in a row, and then a pause that doubles */
-#define QUIET_MAX_US 60000000
 
 /* ---- items ---- */
 
@@ -164,8 +154,8 @@ struct stream *stream_new(struct ahead *a, int64_t now_us, enum stream_mode mode
 
 static void widen(struct ahead *a, struct stream *s)
 {
-	if (s->window < a->max_flights && stream_may_begin(a))
-		s->window = 2 * s->window < a->max_flights ? 2 * s->window : a->max_flights;
+	if (s->window < a->link.most && stream_may_begin(a))
+		s->window = 2 * s->window < a->link.most ? 2 * s->window : a->link.most;
 	s->since = s->late = 0;
 }
 
@@ -373,53 +363,16 @@ void ahead_fetched(struct ahead *a, uint64_t bytes)
 	}
 }
 
-/* ---- the link ---- */
-
-static void link_took(struct ahead *a, int64_t now_us, int64_t took_us)
-{
-	int64_t easy;
-
-	if (!a->base_us || took_us < a->base_us)
-		a->base_us = took_us;
-	a->base_us += a->base_us / 256; /* routes change */
-	a->took_us = a->took_us ? a->took_us + (took_us - a->took_us) / 8 : took_us;
-	easy = 4 * a->base_us > QUICK_US ? 4 * a->base_us : QUICK_US;
-	if (a->took_us <= easy && a->took_us <= GROWS_US) {
-		if (a->link < a->max_flights)
-			a->link++;
-	} else if (a->took_us > 2 * easy || a->took_us > SHRINKS_US) {
-		if (now_us - a->shrunk_us < a->took_us)
-			return; /* let the last step show first */
-		a->shrunk_us = now_us;
-		a->link = a->link * 3 / 4 > LINK_LEAST ? a->link * 3 / 4 : LINK_LEAST;
-	}
-}
-
-static void link_failed(struct ahead *a, int64_t now_us)
-{
-	unsigned over = ++a->failures < FAILURES ? 0 : a->failures - FAILURES;
-	int64_t pause = over < 6 ? INT64_C(1000000) << over : QUIET_MAX_US;
-
-	if (a->failures >= FAILURES)
-		a->quiet_until_us = now_us + pause;
-}
-
 void ahead_done(struct ahead *a, int64_t now_us, int64_t id, int err, uint64_t bytes,
 		int64_t took_us)
 {
 	struct item *it = *item_at(a, id);
 
-	a->asked--;
-	a->progress_us = now_us;
+	link_landed(&a->link, now_us, err, bytes ? took_us : 0);
 	if (err == 0 && bytes) {
-		a->failures = 0;
 		a->requests++;
 		a->bytes += bytes;
 		ahead_fetched(a, bytes);
-		link_took(a, now_us, took_us);
-	} else if (err < 0 &&
-		   err != -ESTALE) { /* a picture that is gone says nothing about the store */
-		link_failed(a, now_us);
 	}
 	if (!it || it->state != ITEM_ASKED)
 		return;
@@ -432,12 +385,6 @@ void ahead_done(struct ahead *a, int64_t now_us, int64_t id, int err, uint64_t b
 }
 
 /* ---- what to do ---- */
-
-static bool may_ask(const struct ahead *a, int64_t now_us)
-{
-	return a->asked < a->link && now_us >= a->quiet_until_us &&
-	       (!a->asked || now_us - a->progress_us < STALL_US);
-}
 
 static bool next_fetch(struct ahead *a, int64_t now_us, struct stream *s, struct ahead_job *ret)
 {
@@ -456,8 +403,7 @@ static bool next_fetch(struct ahead *a, int64_t now_us, struct stream *s, struct
 	while (s->todo && s->todo->state != ITEM_LISTED)
 		s->todo = s->todo->next;
 	s->tokens -= s->mode == STREAM_WARM;
-	if (!a->asked++)
-		a->progress_us = now_us;
+	link_asked(&a->link, now_us);
 	return true;
 }
 
@@ -508,7 +454,7 @@ static void forget_old(struct ahead *a, int64_t now_us)
 
 bool ahead_next(struct ahead *a, int64_t now_us, struct ahead_job *ret)
 {
-	bool may = may_ask(a, now_us);
+	bool may = link_bears(&a->link, now_us);
 
 	forget_old(a, now_us);
 	for (size_t i = 0; may && i < AHEAD_STREAMS; i++)
@@ -581,9 +527,8 @@ int ahead_new(unsigned flights, uint64_t bytes, struct ahead **ret)
 		a->pool[i].next_hash = a->free_items;
 		a->free_items = &a->pool[i];
 	}
-	a->max_flights = flights > LINK_LEAST ? flights : LINK_LEAST;
+	link_init(&a->link, flights);
 	a->max_bytes = bytes;
-	a->link = LINK_FIRST < a->max_flights ? LINK_FIRST : a->max_flights;
 	*ret = TAKE(a);
 	return 0;
 }
@@ -602,8 +547,8 @@ void ahead_counts(const struct ahead *a, struct ahead_counts *ret)
 				     .bytes = a->bytes,
 				     .used = a->used,
 				     .unused_bytes = a->unused_bytes,
-				     .flights = a->asked,
-				     .link = a->link};
+				     .flights = a->link.asked,
+				     .link = a->link.width};
 	for (size_t i = 0; i < AHEAD_STREAMS; i++)
 		ret->streams += a->stream[i].mode != STREAM_FREE;
 }

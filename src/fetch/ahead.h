@@ -81,6 +81,18 @@ struct ahead_counts {
 };
 void ahead_counts(const struct ahead *a, struct ahead_counts *ret);
 
+/* ---- link.c: how many flights at a time ---- */
+struct link {
+	unsigned most, width, asked /* under way */, failures /* in a row */;
+	int64_t took_us /* of late */, base_us /* at best */;
+	int64_t progress_us, quiet_until_us, shrunk_us;
+};
+void link_init(struct link *l, unsigned most);
+bool link_bears(const struct link *l, int64_t now_us); /* one more */
+void link_asked(struct link *l, int64_t now_us);
+/* took_us 0: no request was needed */
+void link_landed(struct link *l, int64_t now_us, int err, int64_t took_us);
+
 /* ---- between ahead.c and search.c ---- */
 struct item { /* a picture that is expected to be opened */
 	int64_t id;
@@ -141,7 +153,6 @@ struct search { /* of the stream to which a picture that had to be waited for ma
 };
 
 struct ahead {
-	unsigned max_flights;
 	uint64_t max_bytes;
 	struct stream stream[AHEAD_STREAMS];
 	struct item *pool, *free_items, *hash[AHEAD_BUCKETS];
@@ -154,9 +165,7 @@ struct ahead {
 	uint64_t fetched, vain;           /* bytes, halved together now and then */
 	uint64_t unused_bytes;
 	uint64_t requests, bytes, used;
-	/* the link */
-	unsigned asked, link, failures;
-	int64_t took_us, base_us, progress_us, quiet_until_us, shrunk_us;
+	struct link link;
 };
 
 struct recent *recent_find(struct ahead *a, int64_t id);
