@@ -41,6 +41,8 @@ struct writer {
 	bool full;             /* its `synchronous`; likewise */
 	int64_t wal_pages;     /* in the WAL now; likewise */
 	int64_t wal_next;      /* as many start the next checkpoint; likewise */
+	int64_t wal_look;      /* as many have the disk looked at; likewise */
+	bool no_space;         /* the last commit met a full disk; likewise */
 	struct db *checkpoint; /* the checkpointer thread's */
 	pthread_t thread, checkpointer;
 	bool started, checkpointer_started;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "stmt.h"
@@ -18,6 +19,10 @@
 /* 32 MiB: from here on the writer itself stops to copy, so that the WAL can start over. */
 #define WAL_PAGES_MAX 8192
 #define WAL_PAGES_MORE 1000
+/* So often somebody looks whether the disk is nearly full, and what is left on it at least. */
+#define WAL_PAGES_LOOK 64
+#define SPARE_BYTES (1 << 20)
+#define PAGE_BYTES 4096
 
 static int add_change(struct db *db, const struct change *ch)
 {
@@ -155,6 +160,7 @@ static void run_group(struct catalog *c, struct job *first)
 		r = commit(c, durable, before);
 	if (r == 0)
 		return;
+	c->w.no_space = r == -ENOSPC;
 	if (!sqlite3_get_autocommit(db->s))
 		(void)sqlite3_exec(db->s, "ROLLBACK", NULL, NULL, NULL);
 	db->n_changes = 0;
@@ -166,8 +172,10 @@ static void run_group(struct catalog *c, struct job *first)
 static int on_wal(void *user, sqlite3 *s, const char *name, int pages)
 {
 	struct writer *w = user;
-	if (pages < w->wal_pages) /* it started over */
+	if (pages < w->wal_pages) { /* it started over */
 		w->wal_next = CHECKPOINT_PAGES;
+		w->wal_look = WAL_PAGES_LOOK;
+	}
 	w->wal_pages = pages;
 	return SQLITE_OK;
 }
@@ -180,8 +188,28 @@ static void copy_wal(struct writer *w, struct db *db)
 	pthread_mutex_unlock(&w->copying);
 }
 
-static void look_after_wal(struct writer *w)
+/* What is queued must be able to leave a full disk, which takes rows: there the WAL is copied while the database still has room to
+ * grow by all of it, and then overwrites itself. */
+static bool disk_is_short(const struct catalog *c)
 {
+	struct statvfs fs;
+	if (fstatvfs(c->wal_fd, &fs) < 0)
+		return false;
+	return fs.f_frsize * (uint64_t)fs.f_bavail <
+	       2 * PAGE_BYTES * (uint64_t)c->w.wal_pages + SPARE_BYTES;
+}
+
+static void look_after_wal(struct catalog *c)
+{
+	struct writer *w = &c->w;
+	if (w->no_space || w->wal_pages >= w->wal_look) {
+		w->wal_look = w->wal_pages + WAL_PAGES_LOOK;
+		if (w->no_space || disk_is_short(c)) {
+			w->no_space = false;
+			copy_wal(w, w->db);
+			return;
+		}
+	}
 	if (w->wal_pages < w->wal_next)
 		return;
 	if (w->wal_pages >= WAL_PAGES_MAX) { /* again and again only while a reader pins it */
@@ -255,7 +283,7 @@ static void *writer_main(void *user)
 		run_group(c, group);
 		tell(c);
 		answer(w, group);
-		look_after_wal(w);
+		look_after_wal(c);
 	}
 }
 
@@ -280,6 +308,7 @@ int writer_start(struct catalog *c)
 	struct writer *w = &c->w;
 	sigset_t all, old;
 	w->wal_next = CHECKPOINT_PAGES;
+	w->wal_look = WAL_PAGES_LOOK;
 	(void)sqlite3_wal_hook(w->db->s, on_wal, w);
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#define FLOOR_BYTES (64u << 20) /* what uploads leave free of the disk: this, or */
+#define FLOOR_PART 8            /* that part of a smaller one */
 
 /* ---- names and attributes ---- */
 
@@ -99,6 +103,18 @@ static int ensure_camera(struct ingest *in, const char *dir)
 	return catalog_camera_ensure(in->cat, camera, title, group_of(in, camera), &id);
 }
 
+/* Uploads leave some of the disk to the rows that it takes to send them: or what fills it could never leave. */
+static bool has_room(const struct ingest *in)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(in->dir, &fs) < 0)
+		return true;
+	uint64_t part = fs.f_frsize * (uint64_t)fs.f_blocks / FLOOR_PART;
+
+	return fs.f_frsize * (uint64_t)fs.f_bavail > (part < FLOOR_BYTES ? part : FLOOR_BYTES);
+}
+
 static int make_row(struct ingest *in, int64_t parent, const char *name, bool is_dir, mode_t mode,
 		    uid_t uid, gid_t gid, struct upload_row *ret)
 {
@@ -108,6 +124,8 @@ static int make_row(struct ingest *in, int64_t parent, const char *name, bool is
 
 	if (strlen(name) > NAME_LIMIT)
 		return -ENAMETOOLONG;
+	if (!has_room(in))
+		return -ENOSPC;
 	memcpy(row.name, name, strlen(name) + 1);
 	in->active = true;
 	row.mtime_ns = row.ctime_ns = now_us() * 1000;
@@ -290,7 +308,7 @@ int ingest_write(struct upload_file *f, const void *data, size_t size, off_t off
 	r = e->registered ? -ENODATA : e->fd < 0 ? -EBADF : 0;
 	if (r == 0) {
 		e->dirty = true; /* also by a write that fails half-way */
-		r = pwrite_all(e->fd, data, size, off);
+		r = has_room(f->in) ? pwrite_all(e->fd, data, size, off) : -ENOSPC;
 	}
 	pthread_rwlock_unlock(&e->lock);
 	return r;
