@@ -1,0 +1,417 @@
+"""One archive that dies many times: what was accepted from its users, and the judge of what is left of that.
+
+`Life` is a mount with its stores; `session()` is what users and programs do to it, in order, until it dies; `judge()` starts it again
+and compares.  Only what an operation's success promised is in the manifest."""
+import collections
+import contextlib
+import datetime
+import glob
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+
+import pictures
+from camera import FaultCamera
+from faults import Faults
+from mount import Mount
+from processes import run, wait_until
+
+START_LIMIT = 5
+CAMERA = "front"
+OPEN, WAITING, REGISTERED = range(3)  # enum upload_state
+
+
+class Accepted:
+    """A picture whose close, or rename, returned 0."""
+
+    def __init__(self, serial, name, data, taken=None, label=None):
+        self.serial, self.name, self.data, self.label = serial, name, data, label
+        self.sha = pictures.sha256(data)
+        self.taken = taken or pictures.moment(serial)
+        self.upload = "there"   # "gone": unlinked or rewritten; "unsure": that was going on at the kill
+
+    @property
+    def stem(self):
+        return pictures.stem(self.taken, CAMERA)
+
+    @property
+    def path(self):
+        return f"cameras/{CAMERA}/{pictures.day(self.taken)}/{self.stem}.jpg"
+
+
+def picture(serial):
+    return pictures.picture(serial, pictures.moment(serial), "+00:00", width=160)
+
+
+def until_it_dies(step, *args):
+    """False: the mount went away while the step ran, so nothing is promised about it."""
+    try:
+        return step(*args) is not False
+    except (OSError, AssertionError, subprocess.TimeoutExpired):
+        return False
+
+
+class Life(Mount):
+    def __init__(self, base, bucket=None, directory=True, more="", stores="", **kw):
+        base = str(base)
+        os.makedirs(base)
+        self.faults = Faults(os.path.join(base, "faults"))
+        self.camera = FaultCamera()
+        self.bucket, self.directory = bucket, directory
+        self.source = os.path.join(base, "source")
+        os.makedirs(self.source)
+        self.lock, self.serial = threading.Lock(), 0
+        self.accepted, self.unsure, self.captured = [], set(), []
+        self.foreign, self.seen_objects = 0, {}
+        self.kills = self.queued_at_kills = self.slowest_start = 0
+        archive = f'[store "archive"]\ndriver = dir\npath = {os.path.realpath(base)}/archive\n' if directory else ""
+        super().__init__(base, stores=archive + (bucket.config() if bucket else "") + stores,
+                         cameras=f'[camera "porch"]\ndriver = http\nurl = {self.camera.url}\n', start=False,
+                         more="cache_size = 128K\n" + more, env=bucket.env() if bucket else None, **kw)
+
+    # -- life
+
+    def start(self, timeout=60):
+        mine = self.faults.env()
+        asan = self.env["ASAN_OPTIONS"]
+        self.env.update(mine, ASAN_OPTIONS=asan + ":verify_asan_link_order=0")
+        try:
+            super().start(timeout)
+        finally:
+            for name in mine:
+                del self.env[name]
+            self.env["ASAN_OPTIONS"] = asan
+        return self
+
+    def end(self):
+        self.faults.disarm()
+        try:
+            self.stop()
+        finally:
+            self.camera.stop()
+
+    def died(self):
+        return not self.process.alive()
+
+    def kill_now(self):
+        """Whatever was to come, it is dead after this, and out of the way."""
+        if not self.died():
+            self.kill()
+        self.process.popen.wait(20)
+        self.faults.disarm()
+        self.kills += 1
+        self.detach()
+        self.queued_at_kills += self.queued()
+
+    def catalog(self):
+        """A copy of the catalog, as it lies there."""
+        copy = tempfile.mkdtemp(prefix="catalog-")
+        for name in ("catalog.db", "catalog.db-wal"):
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy(os.path.join(self.state, name), copy)
+        return copy
+
+    def queued(self):
+        """How much is not in all stores: what a kill can lose."""
+        copy = self.catalog()
+        try:
+            with contextlib.closing(sqlite3.connect(os.path.join(copy, "catalog.db"))) as db:
+                return db.execute("SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM upload "
+                                  "WHERE is_dir = 0 AND state IN (?, ?))", (OPEN, WAITING)).fetchone()[0]
+        except sqlite3.OperationalError:  # killed before it had tables
+            return 0
+        finally:
+            shutil.rmtree(copy)
+
+    # -- what users do
+
+    def _next(self):
+        with self.lock:
+            self.serial += 1
+            return self.serial
+
+    def _accept(self, made):
+        self.accepted.append(made)
+        self.unsure.discard(made.name)
+
+    def _source_file(self, data, name, mtime=None):
+        path = os.path.join(self.source, name)
+        with open(path, "wb") as f:
+            f.write(data)
+        if mtime is not None:
+            os.utime(path, (mtime, mtime))
+        return path
+
+    def by_cp(self):
+        n = self._next()
+        name = f"cp{n}.jpg"
+        self.unsure.add(name)
+        run(["cp", "-p", self._source_file(picture(n), name), self.at("upload", CAMERA)], timeout=60)
+        self._accept(Accepted(n, name, picture(n)))
+
+    def by_mtime_only(self):
+        """No EXIF, a name that says nothing: registered once the time was set."""
+        n = self._next()
+        name = f"plain{n}.jpg"
+        taken = pictures.moment(n).replace(microsecond=0)
+        data = pictures.picture(n, width=160)
+        self.unsure.add(name)
+        path = self._source_file(data, name, taken.replace(tzinfo=datetime.timezone.utc).timestamp())
+        run(["cp", "-p", path, self.at("upload", CAMERA)], timeout=60)
+        self._accept(Accepted(n, name, data, taken))
+
+    def by_rsync(self):
+        many = [self._next() for _ in range(4)]
+        names = [f"rsync{n}.jpg" for n in many]
+        self.unsure.update(names)
+        files = [self._source_file(picture(n), name) for n, name in zip(many, names)]
+        run(["rsync", "-t", *files, self.at("upload", CAMERA) + "/"], timeout=60)
+        for n, name in zip(many, names):
+            self._accept(Accepted(n, name, picture(n)))
+
+    def in_place(self):
+        """Out of order, with a hole for a while; accepted with its close."""
+        self.make_camera()
+        n = self._next()
+        name, data = f"place{n}.jpg", picture(n)
+        self.unsure.add(name)
+        fd = os.open(self.at("upload", CAMERA, name), os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            half = len(data) // 2
+            os.pwrite(fd, data[half:], half)
+            os.pwrite(fd, data[:half], 0)
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(fd)
+        self._accept(Accepted(n, name, data))
+
+    def by_rename(self):
+        n = self._next()
+        name, data = f"moved{n}.jpg", picture(n)
+        self.unsure.update((name, f".{name}.part"))
+        with open(self.at("upload", CAMERA, f".{name}.part"), "wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.rename(self.at("upload", CAMERA, f".{name}.part"), self.at("upload", CAMERA, name))
+        self.unsure.discard(f".{name}.part")
+        self._accept(Accepted(n, name, data))
+
+    def with_sidecar(self, first):
+        n = self._next()
+        name, label = f"label{n}.jpg", f"kind{n % 3}"
+        text = b'{"labels":[{"kind":"object","value":"%s"}],"vendor":{"n":%d}}' % (label.encode(), n)
+        self.unsure.update((name, f"label{n}.json"))
+        parts = [(f"label{n}.json", text), (name, picture(n))]
+        for part, data in parts if first else reversed(parts):
+            self.upload(CAMERA, part, data)
+        self.unsure.discard(f"label{n}.json")
+        self._accept(Accepted(n, name, picture(n), label=label))
+
+    def upload(self, camera, name, data):
+        """As Mount.upload, but a close that failed is no success."""
+        fd = os.open(self.at("upload", camera, name), os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+
+    def rewrite(self):
+        """A new picture under an old name: the old one stays a snapshot."""
+        old = next((a for a in self.accepted if a.upload == "there" and a.name.startswith("place")), None)
+        if not old:
+            return
+        n = self._next()
+        old.upload = "unsure"
+        self.unsure.add(old.name)
+        self.upload(CAMERA, old.name, picture(n))
+        old.upload = "gone"
+        self._accept(Accepted(n, old.name, picture(n)))
+
+    def remove(self):
+        old = next((a for a in self.accepted if a.upload == "there" and a.name.startswith("cp")), None)
+        if old and os.path.exists(self.at(old.path)):
+            old.upload = "unsure"
+            os.unlink(self.at("upload", CAMERA, old.name))
+            old.upload = "gone"
+
+    def read_some(self):
+        """Fetches; with a small cache each of them evicts."""
+        for a in self.accepted[::max(1, len(self.accepted) // 6)]:
+            with contextlib.suppress(FileNotFoundError):  # not registered yet
+                assert self.read(a.path) == a.data, f"{a.path}: wrong bytes"
+
+    def capture(self):
+        with open(self.at("cameras/porch/live.jpg"), "rb") as f:
+            data = f.read()
+        self.captured.append(pictures.sha256(data))
+
+    def foreign_objects(self):
+        """Somebody else's picture in the directory store, found by a scan."""
+        if not self.directory:
+            return
+        self.foreign += 1
+        taken = pictures.moment(self.foreign, datetime.datetime(2021, 1, 1, 9, 0, 0, 5))
+        where = os.path.join(self.archive, "garden", taken.strftime("%Y/%m/%d"))
+        os.makedirs(where, exist_ok=True)
+        with open(os.path.join(where, pictures.stem(taken, "garden") + ".jpg"), "wb") as f:
+            f.write(pictures.picture(self.foreign, taken, width=160))
+        self.cli("scan", "archive", timeout=60)
+
+    def send_all(self):
+        self.cli("sync", "--wait", timeout=60)
+
+    def make_camera(self):
+        os.makedirs(self.at("upload", CAMERA), exist_ok=True)
+
+    def steps(self):
+        """About 20 uploads of every kind, and the rest of a day."""
+        return [self.make_camera, self.by_cp, self.in_place, self.by_rsync, self.by_rename, lambda: self.with_sidecar(True),
+                 self.capture, self.by_mtime_only, lambda: self.with_sidecar(False), self.rewrite, self.read_some, self.by_cp,
+                 self.foreign_objects, self.remove, self.by_rsync, self.in_place, self.read_some, self.send_all, self.by_cp,
+                 self.rewrite, self.by_rename, self.read_some, self.remove, self.in_place, self.capture, self.send_all]
+
+    def session(self):
+        """True: it lived to the end."""
+        for step in self.steps():
+            if not until_it_dies(step):
+                return not self.died() and self._complain(step)
+        return True
+
+    def second_writer(self):
+        """Uploads beside a session, until it dies."""
+        while until_it_dies(self.in_place) and until_it_dies(self.by_rename):
+            time.sleep(0.05)
+
+    def _complain(self, step):
+        # a step may see the kill before we do
+        with contextlib.suppress(AssertionError):
+            wait_until(self.died, 5, 0.02)
+            return False
+        step()  # shows what is wrong
+        return True
+
+    # -- the judge
+
+    def judge(self, wait=20, unpromised=(), notes=False):
+        """Starts it again: nothing accepted is lost, nothing is there twice, nothing is left lying about, and what may be lost
+        is not there with other bytes.  `notes`: the cache may have what no snapshot needs."""
+        began = time.monotonic()
+        self.start()
+        took = time.monotonic() - began
+        self.slowest_start = max(self.slowest_start, took)
+        assert took <= START_LIMIT, f"mounted after {took:.1f} s"
+        self.judge_running(wait, unpromised, notes)
+
+    def judge_running(self, wait=20, unpromised=(), notes=False, leftovers=True):
+        self.judge_uploads()
+        self.clear_unsure()
+        self.judge_snapshots(wait)
+        for a in unpromised:
+            with contextlib.suppress(FileNotFoundError):
+                assert self.read(a.path) == a.data, f"{a.path} has other bytes"
+        self.cli("sync", "--wait", timeout=100)
+        self.judge_stores()
+        if leftovers:
+            self.judge_leftovers()
+        done = self.cli("fsck", check=False)
+        noted = "note: spool" if notes else "note:"
+        assert done.returncode == 0 and noted not in done.stdout, done.stdout + done.stderr
+
+    def judge_uploads(self):
+        for a in self.accepted:
+            if a.upload == "there":
+                assert self.read("upload", CAMERA, a.name) == a.data, f"upload/{CAMERA}/{a.name} has other bytes"
+            elif a.upload == "gone":
+                with contextlib.suppress(FileNotFoundError):
+                    assert self.read("upload", CAMERA, a.name) != a.data, f"upload/{CAMERA}/{a.name} is back"
+
+    def clear_unsure(self):
+        """What a kill cut off may be half there: it says so, stays, and would only make us wait."""
+        names = set(self.unsure)
+        for a in self.accepted:
+            if a.upload == "unsure":
+                names.add(a.name)
+                a.upload = "gone"
+        with contextlib.suppress(FileNotFoundError):  # rsync's temporary files
+            names.update(n for n in os.listdir(self.at("upload", CAMERA)) if n.startswith("."))
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.at("upload", CAMERA, name))
+        self.unsure.clear()
+
+    def judge_snapshots(self, wait):
+        missing = {a.path for a in self.accepted}
+        wait_until(lambda: missing.intersection_update(p for p in list(missing) if not os.path.exists(self.at(p))) or not missing,
+                   wait, 0.1, what=lambda: f"{len(missing)} accepted: {sorted(missing)[:5]}\n{self.log_text()[-3000:]}")
+        for a in self.accepted:
+            assert self.read(a.path) == a.data, f"{a.path} has other bytes"
+        for a in self.accepted:
+            if a.label:
+                wait_until(lambda: a.label in [x["value"] for x in self.sidecar(a.path).get("labels", [])], 5,
+                           what=f"the label of {a.path}")
+        if self.captured:
+            there = {pictures.sha256(self.read(p)) for p in self.snapshots("porch")}
+            assert set(self.captured) <= there, "a capture is lost"
+
+    def archive_objects(self):
+        """{key: sha256} of the directory store."""
+        found = {}
+        for where, _, names in os.walk(self.archive):
+            for name in names:
+                path = os.path.join(where, name)
+                st = os.stat(path)
+                known = self.seen_objects.get((path, st.st_ino, st.st_mtime_ns))
+                if not known:
+                    with open(path, "rb") as f:
+                        known = self.seen_objects[(path, st.st_ino, st.st_mtime_ns)] = pictures.sha256(f.read())
+                found[os.path.relpath(path, self.archive)] = known
+        return found
+
+    def bucket_objects(self):
+        """{key: sha256}; a picture is read once, it never changes."""
+        found = {}
+        for key, size in self.bucket.list().items():
+            known = self.seen_objects.get((key, size)) if key.endswith(".jpg") else "json"
+            found[key] = known or self.seen_objects.setdefault((key, size), pictures.sha256(self.bucket.get(key)))
+        return found
+
+    def judge_stores(self):
+        stores = ([self.archive_objects()] if self.directory else []) + ([self.bucket_objects()] if self.bucket else [])
+        for objects in stores:
+            shas = collections.Counter(sha for key, sha in objects.items() if key.endswith(".jpg"))
+            for sha in [a.sha for a in self.accepted] + self.captured:
+                assert shas[sha] == 1, f"{shas[sha]} objects of one picture: {[k for k, v in objects.items() if v == sha]}"
+            for a in self.accepted:
+                key = f"{CAMERA}/{a.stem[:4]}/{a.stem[4:6]}/{a.stem[6:8]}/{a.stem}"
+                assert objects.get(key + ".jpg") == a.sha and key + ".json" in objects, key
+            twice = [sha for sha, n in shas.items() if n > 1]
+            assert not twice, [k for k, v in objects.items() if v in twice]
+            strays = [k for k in objects if not k.endswith((".jpg", ".json"))]
+            assert not strays, strays
+
+    def judge_leftovers(self):
+        def files(*parts):
+            return [p for p in glob.glob(os.path.join(*parts), recursive=True, include_hidden=True) if os.path.isfile(p)]
+
+        def wrong():
+            with contextlib.closing(sqlite3.connect(f"file:{self.state}/catalog.db?mode=ro", uri=True)) as db:
+                known = {str(r[0]) for r in db.execute("SELECT id FROM upload WHERE is_dir = 0 AND state != ?", (REGISTERED,))}
+                bad = [r[0] for r in db.execute("PRAGMA integrity_check")] + list(db.execute("PRAGMA foreign_key_check"))
+            left = set(map(os.path.basename, files(self.state, "upload", "*"))) ^ known
+            return ([f"upload/{n}" for n in left] + files(self.state, "spool", "**") + files(self.state, "tmp", "**") +
+                    files(self.cache, "tmp", "**") + [b for b in bad if b != "ok"])
+
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not wrong(), 5, 0.2)
+        assert not wrong(), wrong()
+
+    def summary(self):
+        return (f"{self.kills} kills, {len(self.accepted)} accepted, {len(self.captured)} captured, {self.queued_at_kills} rows queued "
+                f"at the kills, 0 lost, 0 twice, slowest start {self.slowest_start:.2f} s")
