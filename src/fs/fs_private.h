@@ -40,6 +40,7 @@ struct fs {
 	unsigned answering;  /* parked requests that were taken off and are being answered */
 	pthread_cond_t idle; /* answering became 0 */
 	bool ending;         /* nothing is parked any more */
+	int64_t complained, complained_us; /* the last snapshot whose fetch failed, and when */
 	struct handle *handles;
 };
 

@@ -7,7 +7,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#define AGAIN_US (5 * 1000000LL)
 
 struct parked {
 	struct fs *fs;
@@ -15,6 +18,7 @@ struct parked {
 	parked_fn *fn;
 	void *data;
 	bool capture;                /* which ticket it is */
+	int64_t snapshot;            /* what is fetched */
 	struct parked *next, **prev; /* fs->lock */
 	uint64_t ticket;             /* fs->lock; 0: not known yet */
 	unsigned users;              /* fs->lock */
@@ -216,8 +220,28 @@ static void finish(struct parked *p, int err, int fd, int64_t snapshot)
 	leave(p);
 }
 
+/* One line per failure: readers who waited for the same picture fail together, and programs try again at once. */
+static void complain(struct fs *fs, int64_t snapshot, const char *why)
+{
+	int64_t now = mono_us();
+	struct snap s;
+	bool again;
+
+	pthread_mutex_lock(&fs->lock);
+	again = fs->complained == snapshot && now - fs->complained_us < AGAIN_US;
+	fs->complained = snapshot;
+	fs->complained_us = now;
+	pthread_mutex_unlock(&fs->lock);
+	if (!again && catalog_snap(fs->parts.catalog, snapshot, &s) == 0)
+		log_warn("%s cannot be read: %s", s.stem, why);
+}
+
 static void fetched(void *user, int err, int fd, const char *why)
 {
+	const struct parked *p = user;
+
+	if (err < 0 && err != -ECANCELED)
+		complain(p->fs, p->snapshot, why && why[0] ? why : strerrordesc_np(-err));
 	finish(user, err, fd, 0);
 }
 
@@ -232,6 +256,7 @@ void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *f
 	uint64_t ticket = 0;
 
 	if (p) {
+		p->snapshot = snapshot;
 		int r = fetch_start(fs->parts.fetch, snapshot, fetched, p, &ticket);
 
 		started(p, r, ticket);
