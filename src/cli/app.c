@@ -209,7 +209,7 @@ int app_new_fs(struct app *app, const char *options, struct buf *err)
 	return 0;
 }
 
-/* Requests of the kernel may still be parked: ending fetch and ingest answers them, so both go before fs. */
+/* Since fs_loop() returned nobody waits for an answer; fs goes after the rooms whose callbacks know it. */
 struct app *app_close(struct app *app)
 {
 	if (!app)
