@@ -81,7 +81,7 @@ void io_text(struct io *io, const char *text)
 	emit_lines(io, false, text);
 }
 
-static void emit_formatted(struct io *io, bool is_err, const char *fmt, va_list ap)
+static void PRINTF(3, 0) emit_formatted(struct io *io, bool is_err, const char *fmt, va_list ap)
 {
 	CLEANUP(freep) char *text = malloc(LINE_BYTES);
 
