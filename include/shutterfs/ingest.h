@@ -41,6 +41,9 @@ void ingest_on_due(struct ingest *in, due_fn *fn,
 /* Lets go of a spooled blob that nobody needs, or that every store has: into the cache (keep), or away. Else does nothing. */
 int ingest_settle(struct ingest *in, const struct sha256 *sha, bool keep) MUST_CHECK;
 
+/* The same after the rows of now are on disk: a power cut that took back what the stores have confirmed must find the bytes here. */
+void ingest_settle_when_durable(struct ingest *in, const struct sha256 *sha, bool keep);
+
 /* Something was accepted since the last call, and may not be on disk yet (the durability tick asks). */
 bool ingest_take_activity(struct ingest *in);
 

@@ -29,6 +29,7 @@ int ingest_new(const struct config *conf, struct catalog *cat, struct cache *cac
 			      .n_targets = n_targets,
 			      .dir = -1};
 	pthread_mutex_init(&in->lock, NULL);
+	pthread_mutex_init(&in->durable, NULL);
 	for (size_t i = 0; i < ADOPTING; i++)
 		pthread_rwlock_init(&in->adopting[i], NULL);
 	r = buf_printf(&path, "%s/upload", conf->state);
@@ -55,6 +56,7 @@ struct ingest *ingest_free(struct ingest *in)
 	closep(&in->dir);
 	for (size_t i = 0; i < ADOPTING; i++)
 		pthread_rwlock_destroy(&in->adopting[i]);
+	pthread_mutex_destroy(&in->durable);
 	pthread_mutex_destroy(&in->lock);
 	free(in->unneeded);
 	free(in);
@@ -76,14 +78,15 @@ bool ingest_take_activity(struct ingest *in)
 
 /* ---- what is on disk ---- */
 
-void unlink_when_durable(struct ingest *in, int64_t id)
+static void when_durable(struct ingest *in, const struct unneeded *u)
 {
 	in->active = true;
 	pthread_mutex_lock(&in->lock);
 	if (in->n_unneeded == in->cap_unneeded) {
 		size_t cap = in->cap_unneeded ? 2 * in->cap_unneeded : 64;
-		int64_t *more = cap > UNNEEDED_MAX ? NULL
-						   : reallocarray(in->unneeded, cap, sizeof(*more));
+		struct unneeded *more = cap > UNNEEDED_MAX
+						? NULL
+						: reallocarray(in->unneeded, cap, sizeof(*more));
 
 		if (more) {
 			in->unneeded = more;
@@ -92,8 +95,18 @@ void unlink_when_durable(struct ingest *in, int64_t id)
 	}
 	/* Else the next start finds it. */
 	if (in->n_unneeded < in->cap_unneeded)
-		in->unneeded[in->n_unneeded++] = id;
+		in->unneeded[in->n_unneeded++] = *u;
 	pthread_mutex_unlock(&in->lock);
+}
+
+void unlink_when_durable(struct ingest *in, int64_t id)
+{
+	when_durable(in, &(struct unneeded){.id = id});
+}
+
+void ingest_settle_when_durable(struct ingest *in, const struct sha256 *sha, bool keep)
+{
+	when_durable(in, &(struct unneeded){.sha = *sha, .keep = keep});
 }
 
 static void unlink_unneeded(struct ingest *in, int64_t id)
@@ -117,12 +130,13 @@ static void unlink_unneeded(struct ingest *in, int64_t id)
 
 int ingest_fsync_all(struct ingest *in)
 {
-	CLEANUP(freep) int64_t *id = NULL;
+	CLEANUP(freep) struct unneeded *u = NULL;
 	size_t n;
 	int r;
 
+	pthread_mutex_lock(&in->durable);
 	pthread_mutex_lock(&in->lock);
-	id = TAKE(in->unneeded);
+	u = TAKE(in->unneeded);
 	n = in->n_unneeded;
 	in->n_unneeded = in->cap_unneeded = 0;
 	pthread_mutex_unlock(&in->lock);
@@ -131,11 +145,14 @@ int ingest_fsync_all(struct ingest *in)
 	if (r == 0)
 		r = catalog_sync(in->cat);
 	for (size_t i = 0; i < n; i++) {
-		if (r == 0)
-			unlink_unneeded(in, id[i]);
-		else
-			unlink_when_durable(in, id[i]);
+		if (r < 0)
+			when_durable(in, &u[i]);
+		else if (u[i].id)
+			unlink_unneeded(in, u[i].id);
+		else if (ingest_settle(in, &u[i].sha, u[i].keep) < 0)
+			log_warn("a synced picture stays in the spool until the next start");
 	}
+	pthread_mutex_unlock(&in->durable);
 	return r;
 }
 

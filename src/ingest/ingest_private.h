@@ -42,6 +42,13 @@ struct upload_file {
 
 struct capture; /* capture.c: one per configured camera */
 
+/* Bytes that may go once the rows that say so are on disk. */
+struct unneeded {
+	int64_t id; /* of an entry; 0: a spooled blob */
+	struct sha256 sha;
+	bool keep;
+};
+
 enum { TABLE = 256, ADOPTING = 16 };
 struct ingest {
 	const struct config *conf;
@@ -52,8 +59,9 @@ struct ingest {
 	int dir;              /* <state>/upload */
 	pthread_mutex_t lock; /* guards table, unneeded and due */
 	struct entry *table[TABLE];
-	/* lock; entries whose bytes nobody needs once the rows that say so are on disk */
-	int64_t *unneeded; /* owned */
+	struct unneeded *unneeded; /* owned; lock */
+	/* Held while rows are brought to disk and what they made needless goes: whoever comes meanwhile wants to see that done. */
+	pthread_mutex_t durable;
 	size_t n_unneeded, cap_unneeded;
 	due_fn *due;
 	void *due_user;

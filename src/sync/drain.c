@@ -219,17 +219,6 @@ static bool noted(struct store_state *st, const struct outbox_item *item, int r,
 	return retry_sleep(&c, NOTE_PAUSE_US) < 0;
 }
 
-/* Every store has it: the spool may let go. */
-static void settle(struct sync *s, const struct sha256 *sha)
-{
-	int r = ingest_settle(s->parts.ingest, sha, !s->any_local);
-
-	if (r < 0)
-		log_warn(
-			"cannot move a synced picture out of the spool: %s; tried again at the next start",
-			strerror(-r));
-}
-
 static void sent(const struct send *job, const struct store_head *head)
 {
 	struct store_state *st = job->st;
@@ -242,7 +231,7 @@ static void sent(const struct send *job, const struct store_head *head)
 					head->modified_us, &settled);
 	while (!noted(st, item, r, &complained));
 	if (r == 0 && settled && item->what == OUTBOX_PICTURE)
-		settle(st->s, &item->snap.sha);
+		ingest_settle_when_durable(st->s->parts.ingest, &item->snap.sha, !st->s->any_local);
 	pthread_mutex_lock(&st->lock);
 	was_down = st->failures > 0 && job->began_us >= st->failed_us; /* else it began before */
 	if (was_down) {
@@ -499,10 +488,10 @@ static int drained(struct wait *w, struct call *c, uint64_t queued, uint64_t upl
 {
 	if (!w->s->recovered || uploads)
 		return 0;
-	if (queued == 0)
-		return 1;
 	if (in_flight(w->s))
 		return 0;
+	if (queued == 0)
+		return 1;
 	w->open = 0;
 	w->first[0] = '\0';
 	if (catalog_outbox_list(w->s->parts.catalog, 0, UINT32_MAX, count_open, w) < 0 || w->open ||
@@ -531,8 +520,11 @@ static int wait_drained(struct sync *s, struct call *c, struct progress *p)
 			return r;
 		queued = (uint64_t)t.queue_waiting; /* with the failed ones */
 		r = drained(&w, c, queued, uploads);
-		if (r != 0)
-			return r < 0 ? r : 0;
+		if (r != 0) { /* what was sent is known for good, and out of the spool */
+			int sync = ingest_fsync_all(s->parts.ingest);
+
+			return r < 0 ? r : sync;
+		}
 		most = queued + uploads > most ? queued + uploads : most;
 		r = progress_tell(p, most - queued - uploads, most, "uploads");
 		if (r == 0)

@@ -242,6 +242,7 @@ static void a_hung_store_delays_no_other_and_no_end(void **state)
 	unsigned told = 0;
 	struct catalog_totals totals;
 	struct call c = {0};
+	char why[256];
 
 	town_new(&t, "head_hang=60&put_hang=60", NULL, 2);
 	ok(sync_start(t.sync));
@@ -264,6 +265,7 @@ static void a_hung_store_delays_no_other_and_no_end(void **state)
 	ok(sync_start(t.sync));
 	ok(wait_queue_empty(&t, 20000000));
 	assert_objects(t.root[0], 20, 20);
+	ok(drain(&t, why));
 	assert_int_equal(cached(&t).spool_files, 0);
 	town_end(&t);
 }
