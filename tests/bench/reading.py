@@ -141,7 +141,7 @@ def cold_rounds(world, results, link, top, keys, bucket, suffix):
         prefetch_run(world, listing, everyone[0], keys)
         for c in everyone:
             cold_run(world, shuffled, c, link, measure.shuffled(keys, n))
-    where = f" ({suffix.strip()})" if suffix else ""
+    where = f" ({suffix.strip(', ')})" if suffix else ""
     results.goal(f"cold, listing order{where}: of rclone copy --transfers 32", listing.times(SHUTTERFS, COPY), least=0.8)
     results.goal(f"cold, listing order{where}: of the best mount",
                  listing.times(SHUTTERFS, listing.best(MOUNTS)), least=8)
