@@ -52,6 +52,12 @@ class PoweredLife(Life):
             if a.upload == "there":
                 assert self.read("upload", CAMERA, a.name) == a.data, f"upload/{CAMERA}/{a.name} has other bytes"
 
+    def judge_stores(self):
+        """PowerDisk gives the archive's files new inodes and times, which fsck would call changed objects."""
+        if self.archive.startswith(self.disk.dir):
+            self.cli("scan", "archive")
+        super().judge_stores()
+
     def forgive(self, before):
         """What was closed later than `before` is not promised yet: there or not, it must only not be wrong."""
         late = [a for a in self.accepted if a.closed > before]
