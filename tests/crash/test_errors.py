@@ -61,7 +61,7 @@ def test_an_error_at_the_nth_call(lives, dice, say):
             raise AssertionError(f"{errno.errorcode[error]} x{repeat} at {call} {nth}, seed {SEED}, life {lives.number}: {e}") from e
     figures = lives.figures()
     say(f"{hit} of {len(picked)} errors met; {figures}")
-    assert hit >= len(picked) * 0.6 and lives.accepted >= 20, "the test must have tested something"
+    assert hit > 0 and lives.accepted >= 20, "the test must have tested something"
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_killed_at_the_nth_call(lives, dice, say):
             raise AssertionError(f"killed at {call} {nth}, seed {SEED}, life {lives.number}: {e}") from e
     figures = lives.figures()
     say(f"{reached} of {len(picked)} points reached; calls of a session: {counts}; {figures}")
-    assert reached >= len(picked) * 0.7, "the kills must have come while something was going on"
+    assert reached >= len(picked) * 0.5, "the kills must have come while something was going on"
     assert lives.accepted >= 100 and lives.queued > 0, f"the test must have tested something: {figures}"
 
 
