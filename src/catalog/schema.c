@@ -136,6 +136,9 @@ static const char *const migration[] = {
 	"  due_us INTEGER NOT NULL DEFAULT 0,"
 	"  error TEXT,"
 	"  UNIQUE(parent, name));"
+	/* upload/ itself. */
+	"INSERT INTO upload(id, parent, name, is_dir, mode, uid, gid, mtime_ns, ctime_ns)"
+	" VALUES(0, -1, '', 1, 493, 0, 0, unixepoch() * 1000000000, unixepoch() * 1000000000);"
 	"CREATE INDEX upload_due ON upload(due_us) WHERE due_us > 0;"
 	/* How high a moved tree is. */
 	"CREATE INDEX upload_dirs ON upload(parent) WHERE is_dir = 1;"

@@ -194,6 +194,13 @@ static int height_of(struct db *db, int64_t dir, int64_t *ret)
 		I(dir), I(UPLOAD_DEPTH));
 }
 
+/* A name came to or left a directory: find -newer, tar and backup programs go by its times. */
+static int touch_dir(struct db *db, int64_t dir)
+{
+	return RUN(db, "UPDATE upload SET mtime_ns = ?2, ctime_ns = ?2 WHERE id = ?1", I(dir),
+		   I(now_us() * 1000));
+}
+
 static int has_children(struct db *db, int64_t id, int64_t *ret)
 {
 	return ONE(db, ret, "SELECT EXISTS(SELECT 1 FROM upload WHERE parent = ?1)", I(id));
@@ -244,7 +251,7 @@ static int create_tx(struct db *db, void *arg)
 	if (r < 0)
 		return r;
 	a->id = db_last_id(db);
-	return 0;
+	return touch_dir(db, row->parent);
 }
 
 int catalog_upload_create(struct catalog *c, const struct upload_row *row, int64_t *ret_id)
@@ -326,7 +333,13 @@ int catalog_upload_set(struct catalog *c, const struct upload_row *row, unsigned
 
 static int remove_tx(struct db *db, void *arg)
 {
-	return erase(db, *(const int64_t *)arg);
+	const int64_t *id = arg;
+	struct upload_row row;
+	int r = get(db, *id, &row);
+
+	if (r == 0)
+		r = erase(db, *id);
+	return r < 0 ? r : touch_dir(db, row.parent);
 }
 
 int catalog_upload_remove(struct catalog *c, int64_t id)
@@ -381,6 +394,10 @@ static int rename_tx(struct db *db, void *arg)
 	if (depth + height > UPLOAD_DEPTH)
 		return -ENAMETOOLONG;
 	r = replace(db, a, &from);
+	if (r == 0)
+		r = touch_dir(db, from.parent);
+	if (r == 0 && a->parent != from.parent)
+		r = touch_dir(db, a->parent);
 	if (r < 0)
 		return r;
 	return RUN(db, "UPDATE upload SET parent = ?2, name = ?3, ctime_ns = ?4 WHERE id = ?1",

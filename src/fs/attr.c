@@ -43,7 +43,7 @@ static void set_times(struct stat *st, int64_t mtime_us, int64_t ctime_us)
 
 void fs_dir_attr(struct fs *fs, struct node n, struct stat *st)
 {
-	base_attr(fs, n, S_IFDIR | (n.kind == NODE_UPLOAD ? 0755 : 0555), st);
+	base_attr(fs, n, S_IFDIR | 0555, st);
 	/* To the microsecond: by it the kernel tells that a listing it is just being given is of before a change. */
 	st->st_mtim = time_of(catalog_changed_us(fs->parts.catalog) * 1000);
 	st->st_atim = st->st_ctim = st->st_mtim;
@@ -182,16 +182,16 @@ static int dir_exists(struct fs *fs, struct node n)
 static int upload_attr(struct fs *fs, struct node n, struct stat *st)
 {
 	struct upload_row row;
+	int r = fs->parts.upload ? ingest_entry(fs->parts.ingest, n.id, &row) : -ENOENT;
 
-	if (n.id == 0) {
-		fs_dir_attr(fs, n, st);
-		return fs->parts.upload ? 0 : -ENOENT;
+	if (r < 0)
+		return r;
+	fs_upload_attr(fs, &row, st);
+	if (n.id == 0) { /* upload/ belongs to who mounts */
+		st->st_uid = fs->uid;
+		st->st_gid = fs->gid;
 	}
-	int r = ingest_entry(fs->parts.ingest, n.id, &row);
-
-	if (r == 0)
-		fs_upload_attr(fs, &row, st);
-	return r;
+	return 0;
 }
 
 int fs_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout)

@@ -72,10 +72,16 @@ static void list_root(struct listing *l, off_t off)
 		     {"upload", NODE_UPLOAD}};
 	size_t n = ARRAY_LEN(entry) - (l->fs->parts.upload ? 0 : 1);
 
-	for (size_t i = off < COOKIE_FIRST ? 0 : (size_t)(off - COOKIE_FIRST) + 1; i < n; i++)
-		if (add_dir(l, entry[i].name, (struct node){.kind = entry[i].kind},
-			    COOKIE_FIRST + (off_t)i))
+	for (size_t i = off < COOKIE_FIRST ? 0 : (size_t)(off - COOKIE_FIRST) + 1; i < n; i++) {
+		struct node node = {.kind = entry[i].kind};
+		double timeout;
+		struct stat st;
+		int r = fs_attr(l->fs, node, &st, &timeout);
+
+		ended(l, r);
+		if (r < 0 || add(l, entry[i].name, node, &st, COOKIE_FIRST + (off_t)i))
 			return;
+	}
 }
 
 static void list_cameras(struct listing *l, off_t off)

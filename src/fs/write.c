@@ -320,11 +320,6 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		(void)fuse_reply_err(req, EROFS);
 		return;
 	}
-	if (id ==
-	    0) { /* upload/ itself: accepted, as cp -a and rsync insist on setting its times */
-		op_getattr(req, ino, fi);
-		return;
-	}
 	if (h && h->kind != HANDLE_UPLOAD)
 		h = NULL;
 	if (to_set & FUSE_SET_ATTR_SIZE)

@@ -691,3 +691,37 @@ def test_other_users(make_mount, tmp_path):
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
 def test_without_allow_other_nobody_else_gets_in(mount):
     assert as_nobody("try:\n os.listdir(sys.argv[1])\nexcept PermissionError:\n sys.exit(7)", mount.mnt) == 7
+
+
+def times_of(path):
+    st = os.stat(path)
+    return st.st_mtime_ns, st.st_ctime_ns
+
+
+def test_a_directory_is_as_old_as_its_last_change(box, mount):
+    """find -newer, tar ("file changed as we read it") and backups go by it."""
+    top = os.path.dirname(box)
+    sub = os.path.join(box, "sub")
+
+    def changes(call, *moved, still=()):
+        before = {d: times_of(d) for d in (*moved, *still)}
+        time.sleep(0.01)
+        call()
+        for d in moved:
+            assert times_of(d) > before[d], d
+        for d in still:
+            assert times_of(d) == before[d], d
+
+    changes(lambda: os.mkdir(sub), box, still=[top])
+    changes(lambda: write(os.path.join(sub, "a.txt")), sub, still=[box, top])
+    changes(lambda: write(os.path.join(sub, "a.txt"), b"again"), still=[sub, box])
+    changes(lambda: os.rename(os.path.join(sub, "a.txt"), os.path.join(box, "b.txt")), sub, box, still=[top])
+    changes(lambda: os.unlink(os.path.join(box, "b.txt")), box, still=[sub, top])
+    changes(lambda: os.rmdir(sub), box, still=[top])
+    changes(lambda: os.mkdir(os.path.join(top, "another")), top, still=[box])
+    os.utime(box, ns=(10**18, 10**18))
+    assert os.stat(box).st_mtime_ns == 10**18
+    os.utime(top, ns=(10**18, 10**18))
+    assert os.stat(top).st_mtime_ns == 10**18, "upload/ itself keeps what rsync and tar set"
+    mount.restart()
+    assert os.stat(box).st_mtime_ns == os.stat(top).st_mtime_ns == 10**18
