@@ -140,6 +140,9 @@ static void json_totals(struct app *app, const struct catalog_totals *t, struct 
 	json_int(j, "hits", (int64_t)f.hits);
 	json_int(j, "errors", (int64_t)f.errors);
 	json_int(j, "in_flight", (int64_t)f.in_flight);
+	json_int(j, "ahead_requests", (int64_t)f.ahead_requests);
+	json_int(j, "ahead_bytes", (int64_t)f.ahead_bytes);
+	json_int(j, "ahead_used", (int64_t)f.ahead_used);
 	json_end(j, '}');
 	json_object(j, "upload");
 	json_int(j, "waiting", t->uploads_waiting);
@@ -305,6 +308,10 @@ static int metrics_prom(void *user, struct buf *out)
 	       (int64_t)f.hits);
 	metric(out, "counter", "fetch_errors_total", "Pictures that could not be had.",
 	       (int64_t)f.errors);
+	metric(out, "counter", "fetch_ahead_total", "Of the pictures asked for: ahead of readers.",
+	       (int64_t)f.ahead_requests);
+	metric(out, "counter", "fetch_ahead_used_total", "Of these: opened since.",
+	       (int64_t)f.ahead_used);
 	metric(out, "gauge", "fetch_in_flight", "Pictures being fetched.", (int64_t)f.in_flight);
 	metric(out, "gauge", "resident_bytes", "Memory of the process.", resident_bytes());
 	return out->error;
