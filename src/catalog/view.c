@@ -83,38 +83,45 @@ int catalog_newest(struct catalog *c, int64_t camera, struct snap *ret)
 	return one(&q, ret);
 }
 
-static struct query list(struct db *db, struct view v, int32_t day, const char *from,
-			 unsigned limit)
-{
-	switch (v.kind) {
-	case VIEW_ALL:
-		break;
-	case VIEW_CAMERA:
-		return STMT(db,
-			    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_camera "
-			    "WHERE s.camera = ?1 AND s.day = ?2 AND s.stem > ?3 AND s.gone = 0 "
-			    "ORDER BY s.stem LIMIT ?4",
-			    I(v.id), I(day), T(from), I(limit));
-	case VIEW_LABEL:
-		return STMT(
-			db,
-			"SELECT " SNAP_COLUMNS
-			" FROM label_view v CROSS JOIN snapshot s ON s.id = v.snapshot "
-			"WHERE v.name = ?1 AND v.day = ?2 AND v.stem > ?3 ORDER BY v.stem LIMIT ?4",
-			I(v.id), I(day), T(from), I(limit));
-	case VIEW_STARRED:
-		return STMT(db,
-			    "SELECT " SNAP_COLUMNS
-			    " FROM snapshot s INDEXED BY snapshot_starred WHERE "
-			    "s.starred = 1 AND s.gone = 0 AND s.day = ?1 AND s.stem > ?2 ORDER BY "
-			    "s.stem LIMIT ?3",
-			    I(day), T(from), I(limit));
+/* A day of a view from a name on, towards its end or its beginning. */
+#define DEFINE_LIST(function, beyond, order)                                                       \
+	static struct query function(struct db *db, struct view v, int32_t day, const char *from,  \
+				     unsigned limit)                                               \
+	{                                                                                          \
+		switch (v.kind) {                                                                  \
+		case VIEW_ALL:                                                                     \
+			break;                                                                     \
+		case VIEW_CAMERA:                                                                  \
+			return STMT(db,                                                            \
+				    "SELECT " SNAP_COLUMNS                                         \
+				    " FROM snapshot s INDEXED BY snapshot_by_camera "              \
+				    "WHERE s.camera = ?1 AND s.day = ?2 AND s.gone = 0 "           \
+				    "AND s.stem " beyond " ?3 ORDER BY s.stem " order " LIMIT ?4", \
+				    I(v.id), I(day), T(from), I(limit));                           \
+		case VIEW_LABEL:                                                                   \
+			return STMT(                                                               \
+				db,                                                                \
+				"SELECT " SNAP_COLUMNS                                             \
+				" FROM label_view v CROSS JOIN snapshot s ON s.id = v.snapshot "   \
+				"WHERE v.name = ?1 AND v.day = ?2 "                                \
+				"AND v.stem " beyond " ?3 ORDER BY v.stem " order " LIMIT ?4",     \
+				I(v.id), I(day), T(from), I(limit));                               \
+		case VIEW_STARRED:                                                                 \
+			return STMT(db,                                                            \
+				    "SELECT " SNAP_COLUMNS                                         \
+				    " FROM snapshot s INDEXED BY snapshot_starred "                \
+				    "WHERE s.starred = 1 AND s.gone = 0 AND s.day = ?1 "           \
+				    "AND s.stem " beyond " ?2 ORDER BY s.stem " order " LIMIT ?3", \
+				    I(day), T(from), I(limit));                                    \
+		}                                                                                  \
+		return STMT(db,                                                                    \
+			    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_day "  \
+			    "WHERE s.day = ?1 AND s.gone = 0 "                                     \
+			    "AND s.stem " beyond " ?2 ORDER BY s.stem " order " LIMIT ?3",         \
+			    I(day), T(from), I(limit));                                            \
 	}
-	return STMT(db,
-		    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_day "
-		    "WHERE s.day = ?1 AND s.stem > ?2 AND s.gone = 0 ORDER BY s.stem LIMIT ?3",
-		    I(day), T(from), I(limit));
-}
+DEFINE_LIST(list, ">", "ASC")
+DEFINE_LIST(list_back, "<", "DESC")
 
 int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, unsigned limit,
 		 snap_fn *fn, void *user)
@@ -132,39 +139,6 @@ int catalog_list(struct catalog *c, struct view v, int32_t day, int64_t after, u
 	}
 	CLEANUP(query_done) struct query q = list(db, v, day, from.stem, limit);
 	return each(&q, fn, user);
-}
-
-static struct query list_back(struct db *db, struct view v, int32_t day, const char *from,
-			      unsigned limit)
-{
-	switch (v.kind) {
-	case VIEW_ALL:
-		break;
-	case VIEW_CAMERA:
-		return STMT(db,
-			    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_camera "
-			    "WHERE s.camera = ?1 AND s.day = ?2 AND s.stem < ?3 AND s.gone = 0 "
-			    "ORDER BY s.stem DESC LIMIT ?4",
-			    I(v.id), I(day), T(from), I(limit));
-	case VIEW_LABEL:
-		return STMT(db,
-			    "SELECT " SNAP_COLUMNS
-			    " FROM label_view v CROSS JOIN snapshot s ON s.id = v.snapshot "
-			    "WHERE v.name = ?1 AND v.day = ?2 AND v.stem < ?3 "
-			    "ORDER BY v.stem DESC LIMIT ?4",
-			    I(v.id), I(day), T(from), I(limit));
-	case VIEW_STARRED:
-		return STMT(db,
-			    "SELECT " SNAP_COLUMNS
-			    " FROM snapshot s INDEXED BY snapshot_starred WHERE "
-			    "s.starred = 1 AND s.gone = 0 AND s.day = ?1 AND s.stem < ?2 "
-			    "ORDER BY s.stem DESC LIMIT ?3",
-			    I(day), T(from), I(limit));
-	}
-	return STMT(db,
-		    "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_day "
-		    "WHERE s.day = ?1 AND s.stem < ?2 AND s.gone = 0 ORDER BY s.stem DESC LIMIT ?3",
-		    I(day), T(from), I(limit));
 }
 
 int catalog_list_back(struct catalog *c, struct view v, int32_t day, int64_t before, unsigned limit,

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void tell(struct fetch *f, int64_t snapshot, int64_t stale_store)
+void fetch_tell(struct fetch *f, int64_t snapshot, int64_t stale_store)
 {
 	(void)pthread_mutex_lock(&f->lock);
 	fetch_event_fn *fn = f->event;
@@ -121,7 +121,7 @@ static int fetch_in_place(struct flight *fl, const struct slot *slot, const stru
 	if (r < 0)
 		return same ? r : -ESTALE;
 	if (!same) /* the same bytes in another file: a scan will learn its etag */
-		tell(fl->f, fl->snapshot, slot->id);
+		fetch_tell(fl->f, fl->snapshot, slot->id);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
@@ -215,7 +215,7 @@ static int fetch_whole(struct flight *fl, const struct slot *slot, const struct 
 		return r;
 	}
 	fl->came = s.size;
-	tell(fl->f, fl->snapshot, 0);
+	fetch_tell(fl->f, fl->snapshot, 0);
 	return 0;
 }
 

@@ -116,7 +116,7 @@ void flight_try(struct flight *fl);
 int errno_for_reader(int err);
 
 /* ---- place.c: one try at one place ---- */
-void tell(struct fetch *f, int64_t snapshot, int64_t stale_store);
+void fetch_tell(struct fetch *f, int64_t snapshot, int64_t stale_store);
 int local_place_open(const struct slot *slot, const struct place *p, const struct snap *s,
 		     int *ret_fd) MUST_CHECK;
 /* A verified descriptor; also the catalog knows the hash then.  -ENOENT gone, -ESTALE another object, -EBADMSG wrong bytes (a

@@ -244,7 +244,7 @@ static void note_failure(struct flight *fl, const struct place *p, int err, cons
 
 		if (r < 0)
 			log_debug("the loss of a copy is not noted: %s", strerrordesc_np(-r));
-		tell(fl->f, fl->snapshot, p->store);
+		fetch_tell(fl->f, fl->snapshot, p->store);
 	}
 	if (rank == RANK_PASSING && c->retry_after_us > 0 &&
 	    (!fl->after_us || c->retry_after_us < fl->after_us))
