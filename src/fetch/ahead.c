@@ -221,6 +221,30 @@ static void judge(struct ahead *a, struct stream *s)
 		stream_end(a, s);
 }
 
+static unsigned wants_listed(const struct ahead *a, const struct stream *s)
+{
+	uint64_t ahead = s->next_pos - 1 - s->head;
+
+	if (s->ended || s->listing || !a->free_items)
+		return 0;
+	if (s->mode == STREAM_WARM)
+		return s->tokens && s->n_listed < WARM_LISTED && s->n_items < WARM_ITEMS
+			       ? AHEAD_PAGE
+			       : 0;
+	if (s->mode != STREAM_ORDER || ahead + s->window / 4 >= s->window)
+		return 0;
+	return s->window - (unsigned)ahead < AHEAD_PAGE ? s->window - (unsigned)ahead : AHEAD_PAGE;
+}
+
+/* ahead_next would hand out some of it, as soon as the link bears it. */
+static bool has_work(const struct ahead *a, const struct stream *s)
+{
+	bool due = s->mode == STREAM_WARM ? s->tokens > 0
+					  : s->todo && s->todo->pos <= s->head + s->window;
+
+	return (s->todo && due) || wants_listed(a, s);
+}
+
 /* Did chance meet as many of its pictures as there are?  If not, the readers want others. */
 static void warm_judge(struct ahead *a, struct stream *s, bool hit)
 {
@@ -259,7 +283,7 @@ static bool warm_opened(struct ahead *a, int64_t now_us, const struct snap *snap
 		s->last_us = now_us;
 		s->last_open = a->opens;
 		warm_judge(a, s, hit && s == own);
-		any = true;
+		any = any || has_work(a, s);
 	}
 	return any;
 }
@@ -312,7 +336,7 @@ static bool order_opened(struct ahead *a, struct stream *s, const struct item *w
 	if (s->late && s->since >= WIDEN_AFTER * s->window)
 		widen(a, s);
 	judge(a, s);
-	return true;
+	return has_work(a, s);
 }
 
 bool ahead_opened(struct ahead *a, int64_t now_us, const struct snap *s)
@@ -405,21 +429,6 @@ static bool next_fetch(struct ahead *a, int64_t now_us, struct stream *s, struct
 	s->tokens -= s->mode == STREAM_WARM;
 	link_asked(&a->link, now_us);
 	return true;
-}
-
-static unsigned wants_listed(const struct ahead *a, const struct stream *s)
-{
-	uint64_t ahead = s->next_pos - 1 - s->head;
-
-	if (s->ended || s->listing || !a->free_items)
-		return 0;
-	if (s->mode == STREAM_WARM)
-		return s->tokens && s->n_listed < WARM_LISTED && s->n_items < WARM_ITEMS
-			       ? AHEAD_PAGE
-			       : 0;
-	if (s->mode != STREAM_ORDER || ahead + s->window / 4 >= s->window)
-		return 0;
-	return s->window - (unsigned)ahead < AHEAD_PAGE ? s->window - (unsigned)ahead : AHEAD_PAGE;
 }
 
 static bool next_list(struct ahead *a, struct stream *s, struct ahead_job *ret)

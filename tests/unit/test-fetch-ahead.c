@@ -298,6 +298,32 @@ static void warm_directory_is_left_alone(void **state)
 	sim_free(&w);
 }
 
+/* Streams live on after the last of their pictures has come: who reads those again wakes nobody. */
+static void nothing_to_do_is_known(void **state)
+{
+	struct ahead_counts counts;
+	unsigned woken = 0;
+	struct sim w;
+
+	sim_new(&w, 2, 400, 1);
+	in_order(&w, 0, 400, MS);
+	struct reader *r = reader_new(&w, 400, MS);
+
+	for (size_t i = 0; i < r->n; i++)
+		r->id[i] = 401 + (int64_t)i;
+	shuffle(r->id, r->n, 1);
+	(void)sim_run(&w, 1000 * S);
+	ahead_counts(w.a, &counts);
+	assert_true(counts.streams > 0);
+	for (size_t i = 0; i < w.n; i++) {
+		assert_true(w.pic[i].local);
+		woken += ahead_opened(w.a, w.now_us, &w.pic[i * 7 % w.n].snap);
+		sim_jobs(&w);
+	}
+	assert_in_range(woken, 0, 4); /* one may have been about to list what follows */
+	sim_free(&w);
+}
+
 /* 2 Mbit/s: more at a time would only make everybody wait longer. */
 static void slow_link_is_not_swamped(void **state)
 {
@@ -414,6 +440,7 @@ int main(void)
 		cmocka_unit_test(sparse_subset_stops_the_warming),
 		cmocka_unit_test(many_readers_at_once),
 		cmocka_unit_test(warm_directory_is_left_alone),
+		cmocka_unit_test(nothing_to_do_is_known),
 		cmocka_unit_test(slow_link_is_not_swamped),
 		cmocka_unit_test(hung_store_ends_it),
 		cmocka_unit_test(failures_are_not_repeated),
