@@ -102,6 +102,7 @@ struct cache *cache_free(struct cache *c)
 void cache_recount(struct cache *c)
 {
 	recount(c, BLOB_SPOOL);
+	spool_counted(c);
 	recount(c, BLOB_CACHE);
 }
 
@@ -130,15 +131,24 @@ static void remember_use(int fd)
 		(void)futimens(fd, NULL);
 }
 
+static int cached_open(struct cache *c, const struct sha256 *sha)
+{
+	int fd = area_open(c, BLOB_CACHE, sha);
+
+	if (fd >= 0)
+		remember_use(fd);
+	return fd;
+}
+
 int cache_open(struct cache *c, const struct sha256 *sha, int *ret_fd)
 {
-	int fd = area_open(c, BLOB_SPOOL, sha);
+	int fd = c->spool_empty ? cached_open(c, sha) : -ENOENT;
 
+	if (fd < 0)
+		fd = area_open(c, BLOB_SPOOL, sha);
 	if (fd == -ENOENT) {
-		fd = area_open(c, BLOB_CACHE, sha);
-		if (fd >= 0)
-			remember_use(fd);
-		else if (!is_shortage(fd))
+		fd = cached_open(c, sha);
+		if (fd < 0 && !is_shortage(fd))
 			fd = -ENOENT;
 	}
 	if (fd < 0)
@@ -147,20 +157,23 @@ int cache_open(struct cache *c, const struct sha256 *sha, int *ret_fd)
 	return 0;
 }
 
-bool cache_has(struct cache *c, const struct sha256 *sha, enum blob_area *ret_area)
+static bool area_has(struct cache *c, enum blob_area area, const struct sha256 *sha,
+		     enum blob_area *ret_area)
 {
-	static const enum blob_area order[AREAS] = {BLOB_SPOOL, BLOB_CACHE};
 	struct blob_path p;
 
-	for (int i = 0; i < AREAS; i++) {
-		blob_path(c, order[i], sha, &p);
-		if (access(p.s, F_OK) < 0)
-			continue;
-		if (ret_area)
-			*ret_area = order[i];
-		return true;
-	}
-	return false;
+	blob_path(c, area, sha, &p);
+	if (access(p.s, F_OK) < 0)
+		return false;
+	if (ret_area)
+		*ret_area = area;
+	return true;
+}
+
+bool cache_has(struct cache *c, const struct sha256 *sha, enum blob_area *ret_area)
+{
+	return (c->spool_empty && area_has(c, BLOB_CACHE, sha, ret_area)) ||
+	       area_has(c, BLOB_SPOOL, sha, ret_area) || area_has(c, BLOB_CACHE, sha, ret_area);
 }
 
 int cache_drop(struct cache *c, const struct sha256 *sha, enum blob_area area)

@@ -41,6 +41,9 @@ struct cache {
 	pthread_mutex_t lock;
 	struct counter total[AREAS], shard[AREAS][SHARDS]; /* lock */
 	uint64_t reserved, evicted;                        /* lock */
+	bool counted; /* lock; the spool was: its total is exact */
+	/* Written with the lock.  Only a hint where to look first: what is not there is looked for in both. */
+	_Atomic bool spool_empty;
 };
 
 /* ---- disk.c ---- */
@@ -74,6 +77,7 @@ int move_noreplace(const char *from, const char *to) MUST_CHECK;
 /* ---- room.c ---- */
 void count(struct cache *c, enum blob_area area, const struct sha256 *sha, int sign, uint64_t size);
 void recount(struct cache *c, enum blob_area area);
+void spool_counted(struct cache *c); /* from now on spool_empty may be believed */
 /* False: it cannot be kept.  What was reserved is given back by room_release. */
 bool room_reserve(struct cache *c, uint64_t bytes);
 void room_release(struct cache *c, uint64_t bytes);

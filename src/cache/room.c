@@ -57,6 +57,15 @@ static int survey_blob(void *user, const struct sha256 *sha, const struct stat *
 	return 0;
 }
 
+/* With the lock, after each change of a total. */
+static void note_spool(struct cache *c)
+{
+	bool empty = c->counted && !c->total[BLOB_SPOOL].files;
+
+	if (c->spool_empty != empty)
+		c->spool_empty = empty;
+}
+
 /* A shard that cannot be read keeps its old count. */
 static void survey_shard(struct cache *c, enum blob_area area, unsigned shard, bool candidates)
 {
@@ -70,6 +79,7 @@ static void survey_shard(struct cache *c, enum blob_area area, unsigned shard, b
 		total->bytes += s.sum.bytes - old->bytes;
 		total->files += s.sum.files - old->files;
 		*old = s.sum;
+		note_spool(c);
 		(void)pthread_mutex_unlock(&c->lock);
 	}
 	(void)pthread_rwlock_unlock(&c->names);
@@ -79,6 +89,14 @@ void recount(struct cache *c, enum blob_area area)
 {
 	for (unsigned i = 0; i < SHARDS; i++)
 		survey_shard(c, area, i, false);
+}
+
+void spool_counted(struct cache *c)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	c->counted = true;
+	note_spool(c);
+	(void)pthread_mutex_unlock(&c->lock);
 }
 
 static void find_oldest(struct cache *c)
@@ -106,6 +124,7 @@ void count(struct cache *c, enum blob_area area, const struct sha256 *sha, int s
 		shard->files--;
 		total->files--;
 	}
+	note_spool(c);
 	(void)pthread_mutex_unlock(&c->lock);
 }
 

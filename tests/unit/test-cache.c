@@ -298,6 +298,42 @@ static void settle_moves(struct room *t)
 	assert_int_equal(files_below(t->dir) + files_below(t->cache) >= 1, 1);
 }
 
+/* Whether the spool is known to be empty, or wrongly said to be, or not any more: the blob is found where it is. */
+static void empty_spool(void **state)
+{
+	char from[256], to[256];
+	struct sha256 sha = sha_of(2);
+	enum blob_area area;
+	struct room t;
+
+	setup(&t, 1 << 20);
+	put(&t, BLOB_CACHE, 1, BLOB);
+	put(&t, BLOB_CACHE, 2, BLOB);
+	cache_recount(t.c);
+	check(&t, 1, BLOB);
+	assert_true(cache_has(t.c, &sha, &area));
+	assert_int_equal(area, BLOB_CACHE);
+	path_of(&t, BLOB_CACHE, 1, from);
+	put(&t, BLOB_SPOOL, 1, BLOB);
+	assert_int_equal(unlink(from), 0);
+	check(&t, 1, BLOB);
+	put(&t, BLOB_SPOOL, 2, BLOB);
+	assert_true(cache_has(t.c, &sha, &area));
+	assert_int_equal(area, BLOB_SPOOL);
+	assert_int_equal(cache_settle(t.c, &sha), 0);
+	check(&t, 2, BLOB);
+	sha = sha_of(1);
+	assert_int_equal(cache_settle(t.c, &sha), 0);
+	assert_int_equal(totals(&t).spool_files, 0);
+	check(&t, 1, BLOB);
+	path_of(&t, BLOB_SPOOL, 1, to); /* behind our back */
+	assert_int_equal(rename(from, to), 0);
+	check(&t, 1, BLOB);
+	assert_true(cache_has(t.c, &sha, &area));
+	assert_int_equal(area, BLOB_SPOOL);
+	teardown(&t);
+}
+
 static void settle_on_one_disk(void **state)
 {
 	struct room t;
@@ -452,6 +488,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_fit_is_not_kept),
 		cmocka_unit_test(spool_is_never_evicted),
 		cmocka_unit_test(use_is_noted_hourly),
+		cmocka_unit_test(empty_spool),
 		cmocka_unit_test(settle_on_one_disk),
 		cmocka_unit_test(settle_across_disks),
 		cmocka_unit_test(adopt_by_link),
