@@ -20,6 +20,7 @@ enum {
 };
 #define CONNECT_US (10 * INT64_C(1000000))
 #define IDLE_US (30 * INT64_C(1000000))
+#define BUCKET_STAYS_US (60 * INT64_C(1000000))
 
 static void s3_close(void *self)
 {
@@ -149,17 +150,32 @@ static int s3_get(void *self, struct call *c, const char *key, uint64_t max, sto
 	return r < 0 ? r : get_full(s, c, full.data, max, sink, user, ret_head);
 }
 
-/* A HEAD says 404 for a missing object and for a missing bucket alike: asks for the bucket. */
-static int explain_missing(struct s3 *s, struct call *c, const char *full)
+/* The bucket is there; one that was a moment ago is not asked for again. */
+static int look_at_bucket(struct s3 *s, struct call *c)
 {
 	const struct s3_request req = {.method = "HEAD"};
-	char shown[KEY_SHOWN_MAX + 4];
 	struct http_answer a = {0};
-	int r = s3_send(s, c, &req, NULL, NULL, &a);
+	int64_t seen = s->bucket_seen_us;
+	int r;
 
+	if (seen && mono_us() - seen < BUCKET_STAYS_US)
+		return 0;
+	r = s3_send(s, c, &req, NULL, NULL, &a);
 	/* refused: a key that may read objects need not be allowed to see the bucket, but then there is one */
 	if (a.status != 403 && (r < 0 || a.status != 200))
 		return s3_explain(s, c, "looking at", NULL, r, &a);
+	s->bucket_seen_us = mono_us();
+	return 0;
+}
+
+/* A HEAD says 404 for a missing object and for a missing bucket alike. */
+static int explain_missing(struct s3 *s, struct call *c, const char *full)
+{
+	char shown[KEY_SHOWN_MAX + 4];
+	int r = look_at_bucket(s, c);
+
+	if (r < 0)
+		return r;
 	call_why(c, "store \"%s\": there is no object \"%s\"", s->conf->name,
 		 key_shown(full, shown));
 	return -ENOENT;

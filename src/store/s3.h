@@ -14,6 +14,8 @@ struct s3 {
 	struct buf host;                 /* the Host header */
 	struct buf base;                 /* encoded path of the bucket: "" or "/bucket" */
 	struct http *http;
+	_Atomic int64_t
+		bucket_seen_us; /* mono_us; when it was last asked for and there; 0: never */
 };
 
 struct s3_request {
