@@ -34,7 +34,7 @@ struct store_config {
 	int64_t scan_us; /* 0: only when asked */
 	bool path_style; /* s3: bucket in the path, not in the host name; default: decided from the endpoint */
 	bool has_path_style;
-	unsigned threads; /* requests at a time, each for reading and for writing; default 16 */
+	unsigned threads; /* requests at a time, each for reading and for writing; default 32 */
 };
 
 struct config {

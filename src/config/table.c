@@ -49,7 +49,7 @@ const struct key config_keys[] = {
 	{SECTION_STORE, "secret_key_file", &kind_text, AT(secret_key_file), 0, 0, NULL, "s3: the same with the secret key"},
 	{SECTION_STORE, "session_token_file", &kind_text, AT(session_token_file), 0, 0, NULL, "s3: the same with the token of temporary keys"},
 	{SECTION_STORE, "path_style", &kind_path_style, AT(store.path_style), 0, 0, NULL, "s3: yes: bucket in the path; no: in the host name; default: by the endpoint"},
-	{SECTION_STORE, "threads", &kind_count, AT(store.threads), 1, 256, "16", "requests at a time"},
+	{SECTION_STORE, "threads", &kind_count, AT(store.threads), 1, 256, "32", "requests at a time"},
 };
 /* clang-format on */
 const size_t config_n_keys = ARRAY_LEN(config_keys);

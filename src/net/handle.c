@@ -5,7 +5,8 @@
 
 #include "transfer.h"
 
-#define IDLE_MAX 64 /* more than fetch and sync have threads for one store */
+#define IDLE_MAX \
+	64 /* as many as fetch and sync have threads for one store, unless the config says more */
 
 int net_init(void)
 {

@@ -57,7 +57,7 @@ static void design_example(void **state)
 	assert_int_equal(c->store[0].scan_us, 900000000);
 	assert_int_equal(c->store[0].threads, 4);
 	assert_path(c->store[1].path, "../archive");
-	assert_int_equal(c->store[1].threads, 16);
+	assert_int_equal(c->store[1].threads, 32);
 	assert_false(c->store[1].has_path_style);
 	assert_string_equal(c->store[1].layout, "{camera}/{yyyy}/{mm}/{dd}/{stem}.jpg");
 	assert_null(config_free(c));
