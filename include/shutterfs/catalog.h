@@ -137,6 +137,8 @@ struct registration {
 	const struct sidecar *sidecar; /* labels, documents, star...; NULL: none */
 	const char *origin;            /* JSON object; NULL: none */
 	int64_t upload; /* the upload entry that brought it: becomes registered in the same transaction; 0: none */
+	const struct upload_row *
+		written; /* what stat says of that entry from now on: its mtime_ns, mtime_set; NULL: as the row has it */
 	bool dedupe; /* same camera and sha256: the existing snapshot (uploads); else always a new one (captures) */
 	const struct target *target;
 	size_t n_targets;

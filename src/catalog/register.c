@@ -99,11 +99,14 @@ static int enqueue(struct db *db, const struct registration *reg, const struct s
 
 static int upload_registered(struct db *db, const struct registration *reg, int64_t snapshot)
 {
+	const struct upload_row *w = reg->written;
 	int r = RUN(
 		db,
-		"UPDATE upload SET state = ?2, snapshot = ?3, size = ?4, due_us = 0, error = NULL "
-		"WHERE id = ?1 AND is_dir = 0",
-		I(reg->upload), I(UPLOAD_REGISTERED), I(snapshot), I(reg->size));
+		"UPDATE upload SET state = ?2, snapshot = ?3, size = ?4, due_us = 0, error = NULL, "
+		"ctime_ns = iif(?5, ?6, ctime_ns), mtime_ns = iif(?5, ?7, mtime_ns), "
+		"mtime_set = iif(?5, ?8, mtime_set) WHERE id = ?1 AND is_dir = 0",
+		I(reg->upload), I(UPLOAD_REGISTERED), I(snapshot), I(reg->size), I(w != NULL),
+		I(now_us() * 1000), I(w ? w->mtime_ns : 0), I(w && w->mtime_set));
 	if (r == 0 && db_changes(db) == 0)
 		r = -ENOENT; /* removed meanwhile: then its picture is not wanted either */
 	return r < 0 ? r : emit_upload(db, reg->upload);

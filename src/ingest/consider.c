@@ -187,6 +187,7 @@ static int hand_over(struct ingest *in, struct entry *e, const struct upload_row
 
 	upload_file_name(e->id, name);
 	reg->upload = e->id;
+	reg->written = row; /* also after the file is gone */
 	reg->dedupe = true;
 	reg->target = in->target;
 	reg->n_targets = in->n_targets;
@@ -195,9 +196,6 @@ static int hand_over(struct ingest *in, struct entry *e, const struct upload_row
 		return -errno;
 	pthread_rwlock_rdlock(adopting_of(in, &reg->sha));
 	r = cache_adopt(in->cache, in->dir, name, &reg->sha, durable);
-	if (r == 0) /* what stat says must be what the writer left, also after the file is gone */
-		r = catalog_upload_set(in->cat, row, UPLOAD_SET_MTIME | UPLOAD_SET_SIZE, NULL,
-				       false);
 	if (r == 0)
 		r = catalog_register(in->cat, reg, &snapshot, &new);
 	pthread_rwlock_unlock(adopting_of(in, &reg->sha));

@@ -165,8 +165,12 @@ static void test_targets(void **state)
 static void test_upload_entry(void **state)
 {
 	struct fixture *f = *state;
-	struct upload_row row = {
-		.mode = 0644, .mtime_ns = 5, .name = "a.jpg", .state = UPLOAD_WAITING, .due_us = 1};
+	struct upload_row row = {.mode = 0644,
+				 .mtime_ns = 5,
+				 .ctime_ns = 6,
+				 .name = "a.jpg",
+				 .state = UPLOAD_WAITING,
+				 .due_us = 1};
 	struct registration r = reg_of("front", T0, 1);
 	assert_int_equal(catalog_upload_create(f->c, &row, &r.upload), 0);
 	int64_t id = registered(f->c, &r);
@@ -176,6 +180,14 @@ static void test_upload_entry(void **state)
 	assert_int_equal(row.size, r.size);
 	assert_int_equal(row.due_us, 0);
 	assert_int_equal(row.mtime_ns, 5);
+	assert_int_equal(row.ctime_ns, 6);
+	const struct upload_row written = {.mtime_ns = 7, .mtime_set = true};
+	r.written = &written;
+	r.dedupe = true;
+	assert_int_equal(registered(f->c, &r), id);
+	assert_int_equal(catalog_upload(f->c, r.upload, &row), 0);
+	assert_int_equal(row.mtime_ns, 7);
+	assert_true(row.mtime_set && row.ctime_ns > 6);
 }
 
 static void test_same_microsecond(void **state)
