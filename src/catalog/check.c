@@ -53,7 +53,7 @@ static int report(struct query *q, struct buf *out, const char *what)
 static int report_file(struct db *db, struct buf *out)
 {
 	QUERY(integrity, db,
-	      "SELECT integrity_check FROM pragma_integrity_check(100) WHERE integrity_check "
+	      "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check "
 	      "<> 'ok'");
 	int r = report(&integrity, out, "database: ");
 	if (r < 0)

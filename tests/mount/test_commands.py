@@ -192,8 +192,11 @@ def test_mount_t_fuse(stopped):
         umount "$3"
         """
     os.makedirs("/usr/local/sbin", exist_ok=True)
-    said = run(["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", os.path.dirname(PROGRAM),
-                stopped.conf, stopped.mnt], env=stopped.env).stdout
+    private = ["unshare", "-m", "--propagation", "private"]
+    if run([*private, "true"], check=False).returncode != 0:
+        pytest.skip("no mount namespace of our own here: is / not a mount?")
+    said = run([*private, "sh", "-c", script, "sh", os.path.dirname(PROGRAM), stopped.conf, stopped.mnt],
+               env=stopped.env).stdout
     assert said.split() == ["1", "cameras", "dates", "labels", "starred", "upload"]
     wait_until(lambda: not daemons(stopped), 20)
 

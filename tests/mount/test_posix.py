@@ -78,6 +78,8 @@ def shot(mount):
 
 def as_nobody(code, *args):
     """Runs Python code as another user; its exit status."""
+    if code and as_nobody("") != 0:
+        pytest.skip("another user can run nothing here: is / closed to others?")
     return subprocess.run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "/usr/bin/python3", "-c",
                            "import os, sys\n" + code, *args], env=clean_env(), timeout=60, cwd="/").returncode
 

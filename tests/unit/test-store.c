@@ -144,7 +144,7 @@ struct faulty {
 static void faulty_open(struct faulty *f, const char *rules)
 {
 	memset(f, 0, sizeof(*f));
-	(void)snprintf(f->top, sizeof(f->top), "/tmp/test-store-XXXXXX");
+	memcpy(f->top, "/tmp/test-store-XXXXXX", sizeof("/tmp/test-store-XXXXXX"));
 	assert_non_null(mkdtemp(f->top));
 	(void)snprintf(f->path, sizeof(f->path), "fault:%s%s", f->top, rules);
 	f->conf = (struct store_config){
