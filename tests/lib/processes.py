@@ -102,3 +102,9 @@ def run(argv, check=True, timeout=120, **kw):
         assert done.returncode == 0, (f"{' '.join(map(str, argv))}: exit {done.returncode}\n"
                                       f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
     return done
+
+
+def reader(path):
+    """Starts a program that reads a file and that Ctrl-C ends: a suite started in the background has SIGINT ignored."""
+    return subprocess.Popen(["env", "--default-signal=INT", "cat", path], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, env=clean_env())

@@ -4,13 +4,12 @@ import concurrent.futures
 import errno
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 
 import pictures
-from processes import clean_env, wait_until
+from processes import reader, wait_until
 
 
 def camera(name, url, user=None, driver="http", **more):
@@ -179,8 +178,7 @@ def test_a_hanging_camera_delays_nobody(make_mount, fault_camera):
     m = make_mount(cameras=camera("broken", hanging.url, interval="2s") + camera("good", good.url, min_interval="0s"))
     m.upload("other", "a.jpg", pictures.picture(1, pictures.moment(1), "+00:00"))
     path = m.wait_snapshots(1, "other")[0]
-    readers = [subprocess.Popen(["cat", m.at("cameras/broken/live.jpg")], stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, env=clean_env()) for _ in range(40)]
+    readers = [reader(m.at("cameras/broken/live.jpg")) for _ in range(40)]
     try:
         wait_until(lambda: hanging.count() >= 1, 10)
         slowest = 0

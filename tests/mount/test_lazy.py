@@ -11,7 +11,7 @@ import pytest
 
 import pictures
 import swift as swifts
-from processes import clean_env, wait_until
+from processes import reader, wait_until
 
 
 @pytest.fixture
@@ -32,10 +32,6 @@ def raises(number, call, *args):
         call(*args)
     allowed = number if isinstance(number, tuple) else (number,)
     assert e.value.errno in allowed, errno.errorcode.get(e.value.errno)
-
-
-def reader(path):
-    return subprocess.Popen(["cat", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_env())
 
 
 def test_metadata_fetches_nothing(cold, bucket):
