@@ -1,4 +1,5 @@
 /* Open, read, release: cached pictures from their descriptor, others parked until the fetch brings one; texts from memory. */
+#include "nodes.h"
 #include "passthrough.h"
 
 #include <errno.h>
@@ -46,25 +47,16 @@ static int open_snap(struct fs *fs, int64_t snapshot, bool own_inode, struct fus
 	return 0;
 }
 
+/* For reading.  A registered one is read as its snapshot. */
 static int open_upload(struct fs *fs, int64_t id, struct fuse_file_info *fi, struct handle **ret)
 {
-	struct upload_file *file;
 	struct upload_row row;
-	int r = ingest_open(fs->parts.ingest, id, fi->flags, &file);
+	int r = upload_open(fs, (struct node){.kind = NODE_UPLOAD, .id = id}, fi, ret);
 
-	if (r == -ENODATA) {
-		r = ingest_entry(fs->parts.ingest, id, &row);
-		return r < 0 ? r : open_snap(fs, row.snapshot, false, fi, ret);
-	}
-	if (r < 0)
+	if (r != -ENODATA)
 		return r;
-	*ret = handle_new(fs, HANDLE_UPLOAD);
-	if (!*ret) {
-		ingest_release(file);
-		return -ENOMEM;
-	}
-	(*ret)->file = file;
-	return 0;
+	r = ingest_entry(fs->parts.ingest, id, &row);
+	return r < 0 ? r : open_snap(fs, row.snapshot, false, fi, ret);
 }
 
 /* The kernel's number of the file to read it from without us; 0: it is to ask. */
@@ -115,6 +107,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct node n = node_from_ino(ino);
+	const struct node_ops *ops = node_ops(n);
 	bool writing = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
 	struct handle *h = NULL;
 	int r;
@@ -123,8 +116,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		open_picture(fs, req, n.id, fi);
 		return;
 	}
-	if (n.kind != NODE_UPLOAD && writing)
-		r = -EROFS;
+	if (writing)
+		r = ops->open_write ? ops->open_write(fs, n, fi, &h) : -EROFS;
 	else if (n.kind == NODE_UPLOAD)
 		r = open_upload(fs, n.id, fi, &h);
 	else if (n.kind == NODE_SIDECAR || n.kind == NODE_GHOST)

@@ -1,5 +1,5 @@
 /* Extended attributes: what the catalog knows of a snapshot, read-only; users' own on entries of upload/. */
-#include "fs_private.h"
+#include "nodes.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -194,34 +194,24 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 }
 
 /* Samba, rsync -X and file managers keep theirs on what they uploaded; ours are not writable by hand. */
-static int writable_xattr(struct node n, const char *name)
+static int writable_xattr(const char *name)
 {
-	if (n.kind != NODE_UPLOAD)
-		return -EROFS;
 	if (strncmp(name, "user.", 5) != 0)
 		return -EOPNOTSUPP;
 	return is_ours(name) ? -EPERM : 0;
 }
 
-void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-		 int flags)
+int upload_setxattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
+		    int flags)
 {
-	struct fs *fs = fuse_req_userdata(req);
-	struct node n = node_from_ino(ino);
-	int r = writable_xattr(n, name);
+	int r = writable_xattr(name);
 
-	if (r == 0)
-		r = catalog_xattr_set(fs->parts.catalog, n.id, name, value, size, flags);
-	(void)fuse_reply_err(req, -r);
+	return r < 0 ? r : catalog_xattr_set(fs->parts.catalog, n.id, name, value, size, flags);
 }
 
-void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+int upload_removexattr(struct fs *fs, struct node n, const char *name)
 {
-	struct fs *fs = fuse_req_userdata(req);
-	struct node n = node_from_ino(ino);
-	int r = writable_xattr(n, name);
+	int r = writable_xattr(name);
 
-	if (r == 0)
-		r = catalog_xattr_remove(fs->parts.catalog, n.id, name);
-	(void)fuse_reply_err(req, -r);
+	return r < 0 ? r : catalog_xattr_remove(fs->parts.catalog, n.id, name);
 }

@@ -1,0 +1,201 @@
+/* Everything that changes something: who answers it is looked up by the kind of the node. */
+#include "nodes.h"
+
+#include <errno.h>
+#include <string.h>
+
+const struct node_ops *node_ops(struct node n)
+{
+	static const struct node_ops none;
+	static const struct node_ops *const by_kind[NODE_KINDS] = {
+		[NODE_UPLOAD] = &upload_ops,
+	};
+
+	return by_kind[n.kind] ? by_kind[n.kind] : &none;
+}
+
+static struct asked asked_by(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct asked){.fs = fuse_req_userdata(req), .uid = ctx->uid, .gid = ctx->gid};
+}
+
+static void reply_entry(fuse_req_t req, int r, const struct fuse_entry_param *e)
+{
+	if (r < 0)
+		(void)fuse_reply_err(req, -r);
+	else
+		(void)fuse_reply_entry(req, e);
+}
+
+static int name_fits(const char *name)
+{
+	return strlen(name) > NAME_LIMIT ? -ENAMETOOLONG : 0;
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
+{
+	struct asked a = asked_by(req);
+	struct node dir = node_from_ino(parent);
+	const struct node_ops *ops = node_ops(dir);
+	struct fuse_entry_param e;
+	struct handle *h = NULL;
+	int r = name_fits(name);
+
+	if (r == 0)
+		r = ops->create ? ops->create(&a, dir, name, mode & 07777, fi, &e, &h) : -EROFS;
+	if (r < 0) {
+		(void)fuse_reply_err(req, -r);
+		return;
+	}
+	fi->fh = (uint64_t)(uintptr_t)h;
+	if (fuse_reply_create(req, &e, fi) < 0)
+		handle_free(a.fs, h);
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct asked a = asked_by(req);
+	struct node dir = node_from_ino(parent);
+	const struct node_ops *ops = node_ops(dir);
+	struct fuse_entry_param e;
+	int r = ops->mknod ? name_fits(name) : -EROFS;
+
+	if (r == 0 && !S_ISREG(mode))
+		r = -EPERM;
+	if (r == 0)
+		r = ops->mknod(&a, dir, name, mode & 07777, &e);
+	reply_entry(req, r, &e);
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct asked a = asked_by(req);
+	struct node dir = node_from_ino(parent);
+	const struct node_ops *ops = node_ops(dir);
+	struct fuse_entry_param e;
+	int r = ops->mkdir ? name_fits(name) : -EROFS;
+
+	if (r == 0)
+		r = ops->mkdir(&a, dir, name, mode & 07777, &e);
+	reply_entry(req, r, &e);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct node dir = node_from_ino(parent);
+	const struct node_ops *ops = node_ops(dir);
+	int r = ops->unlink ? ops->unlink(fuse_req_userdata(req), dir, name) : -EPERM;
+
+	(void)fuse_reply_err(req, -r);
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct node dir = node_from_ino(parent);
+	const struct node_ops *ops = node_ops(dir);
+	int r = ops->rmdir ? ops->rmdir(fuse_req_userdata(req), dir, name) : -EPERM;
+
+	(void)fuse_reply_err(req, -r);
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned flags)
+{
+	struct node dir = node_from_ino(parent), new_dir = node_from_ino(new_parent);
+	const struct node_ops *ops = node_ops(dir);
+	int r = ops->rename ? name_fits(new_name) : -EPERM;
+
+	if (r == 0)
+		r = ops->rename(fuse_req_userdata(req), dir, name, new_dir, new_name, flags);
+	(void)fuse_reply_err(req, -r);
+}
+
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct node dir = node_from_ino(parent);
+	const struct node_ops *ops = node_ops(dir);
+	int r = ops->symlink ? ops->symlink(fuse_req_userdata(req), dir, name) : -EROFS;
+
+	(void)fuse_reply_err(req, -r);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	struct node dir = node_from_ino(new_parent);
+	const struct node_ops *ops = node_ops(dir);
+	struct fuse_entry_param e;
+	int r = ops->link ? name_fits(new_name) : -EROFS;
+
+	if (r == 0)
+		r = ops->link(fuse_req_userdata(req), node_from_ino(ino), dir, new_name, &e);
+	reply_entry(req, r, &e);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+
+	if (h->kind == HANDLE_UPLOAD)
+		upload_write(fuse_req_userdata(req), req, h, data, size, off);
+	else
+		(void)fuse_reply_err(req, EBADF);
+}
+
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	int r = h->kind == HANDLE_UPLOAD ? ingest_flush(h->file) : 0;
+
+	(void)fuse_reply_err(req, -r);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct handle *h = handle_of(fi);
+	int r = 0;
+
+	if (h->kind == HANDLE_UPLOAD)
+		r = ingest_fsync(h->file);
+	else if (node_from_ino(ino).kind ==
+		 NODE_UPLOAD) /* rsync and editors fsync what they opened for reading, too */
+		r = ingest_fsync_all(fs->parts.ingest);
+	(void)fuse_reply_err(req, -r);
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi)
+{
+	struct node n = node_from_ino(ino);
+	const struct node_ops *ops = node_ops(n);
+
+	if (ops->setattr)
+		ops->setattr(fuse_req_userdata(req), req, n, attr, to_set,
+			     fi ? handle_of(fi) : NULL);
+	else
+		(void)fuse_reply_err(req, EROFS);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags)
+{
+	struct node n = node_from_ino(ino);
+	const struct node_ops *ops = node_ops(n);
+	int r = ops->setxattr ? ops->setxattr(fuse_req_userdata(req), n, name, value, size, flags)
+			      : -EROFS;
+
+	(void)fuse_reply_err(req, -r);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct node n = node_from_ino(ino);
+	const struct node_ops *ops = node_ops(n);
+	int r = ops->removexattr ? ops->removexattr(fuse_req_userdata(req), n, name) : -EROFS;
+
+	(void)fuse_reply_err(req, -r);
+}
