@@ -1,5 +1,6 @@
 /* handle.c - the pool of libcurl handles behind a struct http: one per request under way, kept for its connection. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -31,7 +32,7 @@ static struct handle *handle_free(struct handle *handle)
 	return NULL;
 }
 
-int handle_get(struct http *h, struct handle **ret)
+static struct handle *take_idle(struct http *h)
 {
 	struct handle *handle;
 
@@ -42,10 +43,29 @@ int handle_get(struct http *h, struct handle **ret)
 		h->n_idle--;
 	}
 	pthread_mutex_unlock(&h->lock);
+	return handle;
+}
+
+/* A kept connection on which something came that nobody asked for: its end, or more than an answer's length said,
+ * which libcurl before 8.0 would take for the next answer. */
+static bool is_stale(const struct handle *handle)
+{
+	struct pollfd p = {.fd = handle->socket, .events = POLLIN};
+
+	return handle->socket != CURL_SOCKET_BAD && poll(&p, 1, 0) != 0;
+}
+
+int handle_get(struct http *h, struct handle **ret)
+{
+	struct handle *handle;
+
+	while ((handle = take_idle(h)) && is_stale(handle))
+		(void)handle_free(handle);
 	if (!handle) {
 		handle = calloc(1, sizeof(*handle));
 		if (!handle)
 			return -ENOMEM;
+		handle->socket = CURL_SOCKET_BAD;
 		handle->easy = curl_easy_init();
 		handle->multi = curl_multi_init();
 		if (!handle->easy || !handle->multi) {

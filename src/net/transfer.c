@@ -149,6 +149,10 @@ static int on_seek(void *user, curl_off_t offset, int origin)
 {
 	struct transfer *t = user;
 
+	/* A kept connection broke before any answer, and libcurl would send it all again by itself: but a body that was sent
+	 * may have arrived, which only the caller can look at. */
+	if (t->sent > 0 && t->answer.bytes == 0)
+		return CURL_SEEKFUNC_FAIL;
 	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->req->body_len)
 		return CURL_SEEKFUNC_FAIL;
 	t->sent = (uint64_t)offset;
@@ -335,11 +339,11 @@ static int connect_error(CURL *e)
 	}
 }
 
-static int errno_of(CURL *e, CURLcode code)
+static int errno_of(CURL *e, const struct transfer *t, CURLcode code)
 {
 	switch (code) {
-	case CURLE_OK:
-		return 0;
+	case CURLE_OK: /* also where the connection ends within the headers */
+		return t->answer.complete ? 0 : -ECONNRESET;
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 		return -ENETUNREACH;
@@ -348,13 +352,14 @@ static int errno_of(CURL *e, CURLcode code)
 	case CURLE_OPERATION_TIMEDOUT:
 		return -ETIMEDOUT;
 	case CURLE_SEND_ERROR:
+	case CURLE_SEND_FAIL_REWIND:
 	case CURLE_RECV_ERROR:
 	case CURLE_GOT_NOTHING:
 		return -ECONNRESET;
 	case CURLE_PARTIAL_FILE:
 		return -EIO;
-	case CURLE_OUT_OF_MEMORY:
-		return -ENOMEM;
+	case CURLE_OUT_OF_MEMORY: /* or a header line that is too long, in libcurl before 8.6 */
+		return t->connected && !t->answer.complete ? -EPROTO : -ENOMEM;
 	default:
 		return -EPROTO;
 	}
@@ -440,9 +445,12 @@ static int exchange(struct http *h, struct handle *handle, struct transfer *t)
 
 	if (curl_multi_add_handle(handle->multi, handle->easy) != CURLM_OK)
 		return -ENOMEM;
+	handle->socket = CURL_SOCKET_BAD;
 	r = drive(h, handle, t, &code);
-	if (r == 0)
-		r = errno_of(handle->easy, code);
+	if (r == 0) {
+		r = errno_of(handle->easy, t, code);
+		(void)curl_easy_getinfo(handle->easy, CURLINFO_ACTIVESOCKET, &handle->socket);
+	}
 	(void)curl_multi_remove_handle(handle->multi, handle->easy);
 	if (t->enough || (r < 0 && status_decides(t, r)))
 		return 0;

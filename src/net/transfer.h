@@ -11,7 +11,8 @@
 struct handle {
 	CURLM *multi;
 	CURL *easy;
-	struct handle *next; /* in http.idle */
+	curl_socket_t socket; /* of the last exchange; CURL_SOCKET_BAD: none is kept */
+	struct handle *next;  /* in http.idle */
 };
 
 struct http {
