@@ -25,6 +25,7 @@ void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, 
 int sha256_of(const void *data, size_t len, struct sha256 *ret) MUST_CHECK;
 
 /* ---- JPEG: header and both ends only; nothing is decoded ---- */
+#define JPEG_PIXELS (64 * 1024 * 1024)
 struct jpeg_info {
 	unsigned width, height;
 	bool has_exif_time;
@@ -33,9 +34,20 @@ struct jpeg_info {
 };
 /* SOI, a header that libjpeg-turbo reads, at most 64 Mpx, EOI at the end.  Behind it there may be up to 1 MiB of padding
  * (00, ff), and what a picture says itself that it has: MPF pictures, a motion photo, Samsung's directory.
- * -EBADMSG with why: "is HTML, not a JPEG picture", "ends before its end (truncated)", ... */
+ * -EBADMSG with why: "is HTML, not a JPEG picture", "ends before its end (truncated)", ...
+ *
+ * It is read in a cage: a process that cannot open, write, connect or start anything, with 128 MiB and little CPU time.  One
+ * that dies is replaced; a picture over which fresh ones die is a bad one.  Up to four pictures are read at a time.
+ * -EAGAIN, -ENOMEM, -ETIMEDOUT (a minute): says nothing about the picture. */
 int jpeg_probe_fd(int fd, struct jpeg_info *ret, char why[WHY_MAX]) MUST_CHECK;
 int jpeg_probe(const void *data, size_t len, struct jpeg_info *ret, char why[WHY_MAX]) MUST_CHECK;
+
+/* The first picture starts what they need, by executing this program's file again: a process that is to lose the right to do so
+ * calls codec_start() before, and, when no more are read, codec_end(). */
+int codec_start(void) MUST_CHECK;
+void codec_end(void);
+/* "caged"; "limits only": the kernel cannot filter system calls; "not started". */
+const char *codec_cage(void);
 
 /* ---- sidecars (the design, section 2), and what is accepted for one ---- */
 /* At most SIDECAR_BYTES, UTF-8 (a byte order mark is passed over), one object, depth <= 64, no duplicate keys.  Labels are

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shutterfs/codec.h"
 #include "shutterfs/net.h"
 
 static int open_lock(struct app *app, struct buf *err)
@@ -31,6 +32,12 @@ static int open_lower(struct app *app, struct buf *err)
 
 	if (r < 0) {
 		(void)buf_printf(err, "unknown time zone \"%s\"\n", conf->timezone);
+		return r;
+	}
+	r = codec_start();
+	if (r < 0) {
+		(void)buf_printf(err, "cannot start the process that reads pictures: %s\n",
+				 strerror(-r));
 		return r;
 	}
 	r = net_init();
@@ -227,6 +234,7 @@ struct app *app_close(struct app *app)
 	app->catalog = catalog_close(app->catalog);
 	if (app->net_ready)
 		net_done();
+	codec_end();
 	free(app->camera);
 	free(app->store);
 	free(app->target);

@@ -162,6 +162,7 @@ int status_json(struct app *app, struct buf *out)
 	json_string(&j, "version", VERSION);
 	json_string(&j, "mountpoint", app->mountpoint);
 	json_string(&j, "read_path", app->fs ? fs_read_path(app->fs) : NULL);
+	json_string(&j, "decoder", codec_cage());
 	json_int(&j, "snapshots", t.snapshots);
 	json_array(&j, "cameras");
 	r = each_camera(app, json_camera, &j);
@@ -417,6 +418,7 @@ int status_text(struct app *app, struct buf *out)
 				 fs_read_path(app->fs));
 	else
 		(void)buf_str(out, "mounted    no\n");
+	(void)buf_printf(out, "decoder    %s\n", codec_cage());
 	(void)buf_printf(out, "snapshots  %" PRId64 "\n", t.snapshots);
 	r = each_camera(app, text_camera, out);
 	if (r == 0)

@@ -7,8 +7,6 @@
 #include <libexif/exif-data.h>
 #include <string.h>
 
-static const int64_t day_us = 86400 * 1000000LL;
-
 static void exif_unrefp(ExifData **d)
 {
 	if (*d)
@@ -80,21 +78,18 @@ static bool parse_offset(const char *s, int *ret_min)
 	return true;
 }
 
-/* 1970-01-01 and 1980-01-01 are what a clock shows that was never set. */
-static bool plausible(const struct civil *c, int64_t us)
+/* What a clock shows that was never set. */
+static bool never_set(const struct civil *c)
 {
-	if (c->month == 1 && c->day == 1 && (c->year == 1970 || c->year == 1980))
-		return false;
-	return us < now_us() + day_us;
+	return c->month == 1 && c->day == 1 && (c->year == 1970 || c->year == 1980);
 }
 
-bool exif_taken(const uint8_t *data, size_t len, int64_t *ret_us, int *ret_zone_min)
+bool exif_taken(const uint8_t *data, size_t len, struct civil *ret, bool *ret_has_zone)
 {
 	CLEANUP(exif_unrefp) ExifData *d = exif_data_new();
 	char date[32], text[32];
 	struct civil c = {0};
 	bool has_zone;
-	int64_t us;
 
 	if (!d || len > 64 * 1024)
 		return false;
@@ -107,18 +102,9 @@ bool exif_taken(const uint8_t *data, size_t len, int64_t *ret_us, int *ret_zone_
 		c.us = parse_subsec(text);
 	has_zone = ascii(d, EXIF_TAG_OFFSET_TIME_ORIGINAL, text, sizeof(text)) &&
 		   parse_offset(text, &c.zone_min);
-	if (!civil_valid(&c))
+	if (!civil_valid(&c) || never_set(&c))
 		return false;
-	us = us_from_civil(&c, has_zone);
-	if (!plausible(&c, us))
-		return false;
-	if (!has_zone) {
-		struct civil local;
-
-		civil_from_us(us, &local);
-		c.zone_min = local.zone_min;
-	}
-	*ret_us = us;
-	*ret_zone_min = c.zone_min;
+	*ret = c;
+	*ret_has_zone = has_zone;
 	return true;
 }

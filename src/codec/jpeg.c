@@ -1,16 +1,15 @@
 /* jpeg.c - is this a whole JPEG picture, how large is it, when was it taken: from its headers and its end, nothing is decoded.
  *
  * Decoding is where JPEG bombs live (990 bytes can cost gigabytes), so only headers are read: segments are walked here, those
- * that matter are handed to libjpeg-turbo, and a claimed size above 64 Mpx is refused. */
+ * that matter are handed to libjpeg-turbo, and a claimed size above 64 Mpx is refused.  All of it runs in a cage (cage.h). */
+#include "cage.h"
 #include "exif.h"
-#include "shutterfs/codec.h"
 #include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <turbojpeg.h>
 #include <unistd.h>
 
@@ -21,7 +20,6 @@ enum {
 		1024, /* tables and frame header without the APPn segments; 4 KiB in a usual picture */
 	SEGMENTS = 4096,       /* XMP and depth maps of phones come in a few hundred */
 	PADDING = 1024 * 1024, /* cameras pad to the block size of their card */
-	PIXELS = 64 * 1024 * 1024,
 };
 
 enum {
@@ -51,7 +49,7 @@ struct probe {
 	uint64_t scan_at; /* where the entropy-coded data begins */
 	bool has_trailer; /* it says itself that more follows its end (MPF, motion photo) */
 	struct buf head;
-	struct jpeg_info info;
+	struct jpeg_facts facts;
 };
 
 /* Makes [off, off + len) available, len <= WINDOW; NULL: beyond the end or unreadable (*ret_err set then). */
@@ -166,9 +164,11 @@ static int use_segment(struct probe *p, uint8_t marker, const uint8_t *data, siz
 	uint8_t lead[4] = {0xff, marker, (uint8_t)((len + 2) >> 8), (uint8_t)(len + 2)};
 
 	if (marker == M_APP1 && len > 6 && memcmp(data, "Exif\0", 5) == 0) {
-		if (!p->info.has_exif_time)
-			p->info.has_exif_time = exif_taken(data, len, &p->info.exif_taken_us,
-							   &p->info.exif_zone_min);
+		bool has_zone = false;
+
+		if (!p->facts.has_taken)
+			p->facts.has_taken = exif_taken(data, len, &p->facts.taken, &has_zone);
+		p->facts.has_zone |= has_zone;
 		return 0;
 	}
 	if (marker == M_APP2 && len > 4 && memcmp(data, "MPF\0", 4) == 0)
@@ -258,12 +258,12 @@ static int read_dimensions(struct probe *p)
 	(void)tjDestroy(tj);
 	if (width <= 0 || height <= 0)
 		return -EBADMSG;
-	if ((int64_t)width * height > PIXELS) {
+	if ((int64_t)width * height > JPEG_PIXELS) {
 		why_set(p->why, "claims %d x %d pixels, more than 64 million", width, height);
 		return -EBADMSG;
 	}
-	p->info.width = (unsigned)width;
-	p->info.height = (unsigned)height;
+	p->facts.width = (uint32_t)width;
+	p->facts.height = (uint32_t)height;
 	return 0;
 }
 
@@ -369,7 +369,7 @@ static void probe_freep(struct probe **p)
 	free(*p);
 }
 
-static int probe(int fd, const void *data, uint64_t size, struct jpeg_info *ret, char *why)
+int jpeg_inspect(int fd, const void *data, uint64_t size, struct jpeg_facts *ret, char why[WHY_MAX])
 {
 	CLEANUP(probe_freep) struct probe *p = calloc(1, sizeof(*p));
 	int r;
@@ -387,25 +387,6 @@ static int probe(int fd, const void *data, uint64_t size, struct jpeg_info *ret,
 		why_set(why, "is larger than %u MiB", PICTURE_BYTES / 1024 / 1024);
 	if (r < 0)
 		return r;
-	*ret = p->info;
+	*ret = p->facts;
 	return 0;
-}
-
-int jpeg_probe_fd(int fd, struct jpeg_info *ret, char why[WHY_MAX])
-{
-	struct stat st;
-
-	why[0] = '\0';
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode)) {
-		why_set(why, "is not a regular file");
-		return -EBADMSG;
-	}
-	return probe(fd, NULL, (uint64_t)st.st_size, ret, why);
-}
-
-int jpeg_probe(const void *data, size_t len, struct jpeg_info *ret, char why[WHY_MAX])
-{
-	return probe(-1, data, len, ret, why);
 }

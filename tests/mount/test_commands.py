@@ -207,7 +207,7 @@ def test_status_with_and_without_a_mount(mount):
     with_mount = json.loads(mount.cli("status", "--json").stdout)
     text = mount.cli("status").stdout
     assert "front" in text and "archive" in text and mount.mnt in text
-    keys = {"version", "mountpoint", "read_path", "snapshots", "cameras", "stores", "queue", "cache", "spool", "fetch",
+    keys = {"version", "mountpoint", "read_path", "decoder", "snapshots", "cameras", "stores", "queue", "cache", "spool", "fetch",
             "upload"}
     assert set(with_mount) == keys == set(mount.status())
     assert set(with_mount["stores"][0]) == {"name", "driver", "objects", "queued", "failed", "last_scan", "error"}
