@@ -5,7 +5,8 @@
  * moved at most hourly on open, so no index is held in memory: eviction walks the shards and keeps the oldest 4,096 it met.
  * Bytes are reserved before a fetch; room is made by evicting first.  -ENOSPC from a full disk is not fatal to readers: they get
  * an unnamed file in state/tmp or memory (memfd).  A part of the disk (1/32, at most 1 GiB) is left free by the cache, whatever its
- * limit.  Thread-safe; no lock is held while a blob is read, written or synced. */
+ * limit.  After an end that was not clean, a blob is hashed before it is first believed: a torn copy is dropped, a torn blob of the
+ * spool is -EBADMSG, and never read.  Thread-safe; no lock is held while a blob is read, written or synced. */
 #pragma once
 
 #include "shutterfs/base.h"
@@ -19,7 +20,7 @@ struct cache *cache_free(struct cache *c);
 /* Exact totals from the disk; run once in the background after start. */
 void cache_recount(struct cache *c);
 
-/* An open, read-only descriptor of the whole blob, spool first. -ENOENT: neither has it. */
+/* An open, read-only descriptor of the whole blob, spool first. -ENOENT: neither has it; -EBADMSG: the spool's is torn. */
 int cache_open(struct cache *c, const struct sha256 *sha, int *ret_fd) MUST_CHECK;
 /* ret_area may be NULL. */
 bool cache_has(struct cache *c, const struct sha256 *sha, enum blob_area *ret_area);
@@ -33,7 +34,7 @@ int blob_write(struct blob_writer *w, const void *data, size_t len) MUST_CHECK;
 int blob_fd(struct blob_writer *w);
 /* Names it (already there: fine) and gives an open descriptor in *ret_fd (ret_fd may be NULL).  BLOB_SPOOL: `sync` makes data
  * and name durable first.  BLOB_CACHE on a full disk: still 0 with a descriptor, but not kept (cache_has says no).  Frees w, always.
- * A file of that name and another size is taken for torn by a power cut and replaced; one of that size is trusted. */
+ * A file of that name with another size, or torn by a power cut, is replaced. */
 int blob_commit(struct blob_writer *w, const struct sha256 *sha, bool sync, int *ret_fd) MUST_CHECK;
 struct blob_writer *blob_abort(struct blob_writer *w);
 
@@ -43,6 +44,10 @@ bool cache_spare(struct cache *c, uint64_t bytes);
 /* Puts the file at dirfd/name (same file system as state) into the spool under `sha` by link; the old name stays. */
 int cache_adopt(struct cache *c, int dirfd, const char *name, const struct sha256 *sha, bool sync)
 	MUST_CHECK;
+/* The spool's blob is what its name says. -EBADMSG: it is torn; -ENOENT: not there. */
+int cache_check(struct cache *c, const struct sha256 *sha) MUST_CHECK;
+/* The spool's blob, sound or not, as dirfd/name, too (same file system): what was accepted last before a power cut, and may be torn. */
+int cache_disown(struct cache *c, const struct sha256 *sha, int dirfd, const char *name) MUST_CHECK;
 /* Every store has confirmed it: spool -> cache (rename, or copy across file systems); when the cache has no room, just gone.
  * Already settled: 0.  -ENOENT: in neither area. */
 int cache_settle(struct cache *c, const struct sha256 *sha) MUST_CHECK;

@@ -303,6 +303,15 @@ bool catalog_sha_needed(
 	struct catalog *c, const struct sha256 *sha,
 	bool *ret_queued); /* some snapshot has these bytes; one that is queued, or that no store has; both true when it cannot be told */
 
+/* ---- bytes that a power cut took (ingest) ---- */
+/* Registered upload entries whose snapshots have these bytes and no store has. */
+typedef int upload_id_fn(void *user, int64_t upload);
+int catalog_uploads_of(struct catalog *c, const struct sha256 *sha, upload_id_fn *fn, void *user)
+	MUST_CHECK;
+/* Those snapshots leave all views and the outbox, their entries become rejected, durably; *ret_n snapshots. */
+int catalog_take_back(struct catalog *c, const struct sha256 *sha, const char *error,
+		      int64_t *ret_n) MUST_CHECK;
+
 /* ---- for status, errors.json, fsck ---- */
 struct catalog_totals {
 	int64_t snapshots, cameras, queue_waiting, queue_failed, queue_oldest_us, uploads_waiting,

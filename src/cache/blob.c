@@ -156,8 +156,8 @@ int blob_fd(struct blob_writer *w)
 	return w->temp.fd;
 }
 
-/* There is a file of that name.  0: it is as long as ours and stands for it; -EAGAIN: it was not (a power cut leaves such
- * ones in the cache) and is gone. */
+/* There is a file of that name.  0: it is sound and stands for ours; -EAGAIN: it was not (a power cut leaves such ones) and
+ * is gone. */
 static int judge_existing(struct cache *c, enum blob_area area, const struct sha256 *sha,
 			  uint64_t size)
 {
@@ -165,9 +165,11 @@ static int judge_existing(struct cache *c, enum blob_area area, const struct sha
 	struct stat st;
 
 	blob_path(c, area, sha, &p);
-	if (lstat(p.s, &st) < 0)
-		return errno == ENOENT ? -EAGAIN : -errno;
-	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size == size)
+	CLEANUP(closep) int fd = open(p.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
+		return -EAGAIN;
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size &&
+	    blob_believe(c, sha, fd) == 0)
 		return 0;
 	int r = cache_drop(c, sha, area);
 	return r == 0 || r == -ENOENT ? -EAGAIN : r;

@@ -72,12 +72,16 @@ int cache_new(const char *state_dir, const char *cache_dir, uint64_t limit, stru
 		r = area_start(c, BLOB_SPOOL);
 	if (r < 0)
 		return r;
+	r = trust_begin(c);
+	if (r < 0)
+		return r;
 	r = area_start(c, BLOB_CACHE);
 	if (r == -ENOSPC || r == -EDQUOT)
 		log_debug("\"%s\" is full, continuing without", c->home[BLOB_CACHE]);
 	else if (r < 0)
 		return r;
 	c->one_disk = same_disk(c->home[BLOB_SPOOL], c->home[BLOB_CACHE]);
+	c->running = true;
 	*ret = TAKE(c);
 	return 0;
 }
@@ -86,6 +90,8 @@ struct cache *cache_free(struct cache *c)
 {
 	if (!c)
 		return NULL;
+	if (c->running)
+		trust_end(c);
 	for (int i = 0; i < AREAS; i++) {
 		free(c->home[i]);
 		free(c->root[i]);
@@ -111,8 +117,16 @@ static int area_open(struct cache *c, enum blob_area area, const struct sha256 *
 	struct blob_path p;
 
 	blob_path(c, area, sha, &p);
-	int fd = open(p.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? -errno : fd;
+	CLEANUP(closep) int fd = open(p.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	int r = blob_believe(c, sha, fd);
+	if (r == -EBADMSG && area == BLOB_CACHE) { /* a copy: there are others */
+		log_info("a cached copy was damaged by a crash and is dropped");
+		(void)!cache_drop(c, sha, area);
+		return -ENOENT;
+	}
+	return r < 0 ? r : TAKE_FD(fd);
 }
 
 /* Ours to give up: a cache that cannot be read is a cache without the blob. */
@@ -146,10 +160,12 @@ int cache_open(struct cache *c, const struct sha256 *sha, int *ret_fd)
 
 	if (fd < 0)
 		fd = area_open(c, BLOB_SPOOL, sha);
-	if (fd == -ENOENT) {
+	if (fd == -ENOENT || fd == -EBADMSG) {
+		int torn = fd;
+
 		fd = cached_open(c, sha);
 		if (fd < 0 && !is_shortage(fd))
-			fd = -ENOENT;
+			fd = torn;
 	}
 	if (fd < 0)
 		return fd;
@@ -168,6 +184,21 @@ static bool area_has(struct cache *c, enum blob_area area, const struct sha256 *
 	if (ret_area)
 		*ret_area = area;
 	return true;
+}
+
+int cache_check(struct cache *c, const struct sha256 *sha)
+{
+	CLEANUP(closep) int fd = area_open(c, BLOB_SPOOL, sha);
+
+	return fd < 0 ? fd : 0;
+}
+
+int cache_disown(struct cache *c, const struct sha256 *sha, int dirfd, const char *name)
+{
+	struct blob_path p;
+
+	blob_path(c, BLOB_SPOOL, sha, &p);
+	return linkat(AT_FDCWD, p.s, dirfd, name, 0) < 0 ? -errno : 0;
 }
 
 bool cache_has(struct cache *c, const struct sha256 *sha, enum blob_area *ret_area)

@@ -32,6 +32,8 @@ struct cache {
 	char *root[AREAS]; /* where the shards are */
 	char *tmp[AREAS];  /* names of files being written, only where there is no O_TMPFILE */
 	uint64_t limit;
+	int64_t doubted_ns;             /* set at start: see trust.c */
+	bool running;                   /* it began: trust_end is due */
 	bool one_disk;                  /* evicting makes room for the spool, too */
 	_Atomic bool no_tmpfile[AREAS]; /* this file system has none: do not ask again */
 	pthread_mutex_t room;
@@ -73,6 +75,13 @@ void temp_clean(const struct cache *c, enum blob_area area);
 int temp_link(struct cache *c, struct temp *t, enum blob_area area, const struct sha256 *sha,
 	      uint64_t size) MUST_CHECK;
 int move_noreplace(const char *from, const char *to) MUST_CHECK;
+
+/* ---- trust.c ---- */
+int trust_begin(struct cache *c) MUST_CHECK;
+void trust_end(
+	const struct cache *c); /* everything is on disk, and the next start need not doubt it */
+/* 0: its bytes are what its name says, as far as that is in doubt; -EBADMSG: they are not. */
+int blob_believe(const struct cache *c, const struct sha256 *sha, int fd) MUST_CHECK;
 
 /* ---- room.c ---- */
 void count(struct cache *c, enum blob_area area, const struct sha256 *sha, int sign, uint64_t size);

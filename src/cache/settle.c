@@ -80,7 +80,8 @@ int cache_settle(struct cache *c, const struct sha256 *sha)
 			return -errno;
 		return cache_has(c, sha, NULL) ? 0 : -ENOENT;
 	}
-	settle_into_cache(c, sha, (uint64_t)st.st_size, from.s);
+	if (cache_check(c, sha) == 0) /* a torn one is not worth keeping: the stores have it */
+		settle_into_cache(c, sha, (uint64_t)st.st_size, from.s);
 	int r = cache_drop(c, sha, BLOB_SPOOL);
 	return r == -ENOENT ? 0 : r;
 }

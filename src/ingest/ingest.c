@@ -360,7 +360,10 @@ static int check_blob(void *user, const struct sha256 *sha, uint64_t size)
 {
 	struct spool_check *c = user;
 
-	return *c->cancel ? -ECANCELED : ingest_settle(c->in, sha, true);
+	if (*c->cancel)
+		return -ECANCELED;
+	int r = look_at_spooled(c->in, sha);
+	return r < 0 ? r : ingest_settle(c->in, sha, true);
 }
 
 int ingest_recover(struct ingest *in, _Atomic bool *cancel)

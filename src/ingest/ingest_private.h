@@ -127,6 +127,10 @@ int sidecar_beside(struct ingest *in, const struct upload_row *picture, struct s
 		   int64_t *ret_entry) MUST_CHECK;
 void consider_sidecar(struct ingest *in, struct entry *e, const struct upload_row *row, bool final);
 
+/* ---- damage.c ---- */
+/* A blob of the spool after a start; where a power cut took its bytes, what was registered with them is taken back. */
+int look_at_spooled(struct ingest *in, const struct sha256 *sha) MUST_CHECK;
+
 /* ---- capture.c ---- */
 int captures_new(struct ingest *in, const struct camera_slot *camera, size_t n) MUST_CHECK;
 void captures_free(struct ingest *in);

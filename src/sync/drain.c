@@ -169,6 +169,8 @@ static int open_picture(struct store_state *st, struct call *c, const struct out
 	int r = item->snap.has_sha ? cache_open(st->s->parts.cache, &item->snap.sha, ret_fd)
 				   : -ENOENT;
 
+	if (r == -EBADMSG)
+		call_why(c, "its bytes in the spool were damaged by a power cut");
 	/* Not here any more, but in another store. */
 	return r == -ENOENT ? fetch_wait(st->s->parts.fetch, item->snap.id, c, ret_fd) : r;
 }

@@ -1,6 +1,8 @@
 /* test-cache-faults.c - the cache when things go wrong: killed, full, deleted under us, and used by many at once. */
 #include "test-cache.h"
 
+#include "shutterfs/codec.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -461,9 +463,127 @@ static void read_only_cache(void **state)
 	teardown(&t);
 }
 
+/* A blob with its real name: what is doubted is hashed. */
+static struct sha256 put_true(struct room *t, enum blob_area area, unsigned n)
+{
+	struct blob_writer *w;
+	struct sha256 sha;
+	char data[BLOB];
+
+	fill(data, sizeof(data), n);
+	assert_int_equal(sha256_of(data, sizeof(data), &sha), 0);
+	assert_int_equal(blob_begin(t->c, area, sizeof(data), &w), 0);
+	assert_int_equal(blob_write(w, data, sizeof(data)), 0);
+	assert_int_equal(blob_commit(w, &sha, false, NULL), 0);
+	return sha;
+}
+
+static void true_path(const struct room *t, enum blob_area area, const struct sha256 *sha,
+		      char out[256])
+{
+	char hex[SHA256_HEX];
+
+	hex_encode(sha->b, 32, hex);
+	(void)snprintf(out, 256, "%s/%.2s/%s", area == BLOB_SPOOL ? t->spool : t->blobs, hex, hex);
+}
+
+static void overwrite(const char *path)
+{
+	int fd = open(path, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "torn", 4, 500), 4);
+	(void)close(fd);
+}
+
+static void end_unclean(struct room *t)
+{
+	char path[128];
+
+	t->c = cache_free(t->c);
+	(void)snprintf(path, sizeof(path), "%s/trust", t->state);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void after_a_power_cut_blobs_are_hashed_before_they_are_believed(void **state)
+{
+	struct room t;
+	struct sha256 cached, spooled, sound;
+	struct blob_writer *w;
+	char path[256], data[BLOB];
+	struct stat before, after;
+	int fd;
+
+	setup(&t, 1 << 20);
+	cached = put_true(&t, BLOB_CACHE, 1);
+	spooled = put_true(&t, BLOB_SPOOL, 2);
+	sound = put_true(&t, BLOB_CACHE, 3);
+
+	/* after a clean end nobody reads them again: this one's damage is the disk's own */
+	reopen(&t, 1 << 20);
+	true_path(&t, BLOB_CACHE, &sound, path);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(cache_open(t.c, &sound, &fd), 0);
+	(void)close(fd);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
+
+	end_unclean(&t);
+	true_path(&t, BLOB_CACHE, &cached, path);
+	overwrite(path);
+	true_path(&t, BLOB_SPOOL, &spooled, path);
+	overwrite(path);
+	(void)usleep(20000); /* the clock of files ticks on */
+	reopen(&t, 1 << 20);
+	assert_int_equal(cache_open(t.c, &cached, &fd), -ENOENT);
+	assert_false(cache_has(t.c, &cached, NULL));
+	assert_int_equal(cache_open(t.c, &spooled, &fd), -EBADMSG);
+	assert_int_equal(cache_check(t.c, &spooled), -EBADMSG);
+	assert_int_equal(cache_check(t.c, &cached), -ENOENT);
+	assert_int_equal(cache_open(t.c, &sound, &fd), 0);
+	(void)close(fd);
+
+	/* what was found sound is not read again */
+	true_path(&t, BLOB_CACHE, &sound, path);
+	assert_int_equal(stat(path, &before), 0);
+	assert_int_equal(cache_open(t.c, &sound, &fd), 0);
+	(void)close(fd);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
+
+	/* the same bytes once more take the torn one's place */
+	fill(data, sizeof(data), 2);
+	assert_int_equal(blob_begin(t.c, BLOB_SPOOL, sizeof(data), &w), 0);
+	assert_int_equal(blob_write(w, data, sizeof(data)), 0);
+	assert_int_equal(blob_commit(w, &spooled, false, &fd), 0);
+	(void)close(fd);
+	assert_int_equal(cache_check(t.c, &spooled), 0);
+	teardown(&t);
+}
+
+static void a_torn_blob_is_not_settled_into_the_cache(void **state)
+{
+	struct room t;
+	struct sha256 sha;
+	char path[256];
+
+	setup(&t, 1 << 20);
+	sha = put_true(&t, BLOB_SPOOL, 4);
+	end_unclean(&t);
+	true_path(&t, BLOB_SPOOL, &sha, path);
+	overwrite(path);
+	(void)usleep(20000);
+	reopen(&t, 1 << 20);
+	assert_int_equal(cache_settle(t.c, &sha), 0);
+	assert_false(cache_has(t.c, &sha, NULL));
+	teardown(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(after_a_power_cut_blobs_are_hashed_before_they_are_believed),
+		cmocka_unit_test(a_torn_blob_is_not_settled_into_the_cache),
 		cmocka_unit_test(crash_leaves_no_stray_file),
 		cmocka_unit_test(named_temporary_files),
 		cmocka_unit_test(same_blob_by_many),

@@ -166,7 +166,7 @@ static inline struct cache_totals totals(struct room *t)
 static unsigned files_found;
 static inline int count_file(const char *path, const struct stat *st, int type, struct FTW *f)
 {
-	files_found += type == FTW_F && !strstr(path, "CACHEDIR.TAG");
+	files_found += type == FTW_F && !strstr(path, "CACHEDIR.TAG") && !strstr(path, "/trust");
 	return 0;
 }
 

@@ -105,6 +105,61 @@ static void recovery_finishes_what_a_kill_left(void **state)
 	assert_int_equal(snapshots(h), 3);
 }
 
+/* What a power cut leaves: no word of a clean end, the name and the length of a blob, and none of its bytes. */
+static void tear_spooled(struct house *h, const struct sha256 *sha)
+{
+	char hex[SHA256_HEX], path[256];
+	struct stat st;
+	int fd;
+
+	hex_encode(sha->b, sizeof(sha->b), hex);
+	(void)snprintf(path, sizeof(path), "%s/spool/%.2s/%s", h->state, hex, hex);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	ok(fstat(fd, &st));
+	ok(ftruncate(fd, 0));
+	ok(ftruncate(fd, st.st_size));
+	(void)close(fd);
+}
+
+static void bytes_that_a_power_cut_took_become_a_rejected_upload(void **state)
+{
+	struct house *h = *state;
+	int64_t dir = make_dir(h, 0, "front"),
+		torn = copy_picture(h, dir, "20201231_154555.jpg", 1),
+		whole = copy_picture(h, dir, "20201231_154556.jpg", 2), again;
+	struct snap lost = snap_of(h, torn), kept = snap_of(h, whole);
+	char error[256], path[128];
+	_Atomic bool cancel = false;
+	int fd;
+
+	ok(ingest_fsync_all(h->in));
+	house_close(h);
+	(void)snprintf(path, sizeof(path), "%s/trust", h->state);
+	ok(unlink(path));
+	tear_spooled(h, &lost.sha);
+	house_open(h);
+	/* never read, also before anybody looked */
+	assert_int_equal(cache_open(h->cache, &lost.sha, &fd), -EBADMSG);
+	ok(ingest_recover(h->in, &cancel));
+	assert_int_equal(row_of(h, torn).state, UPLOAD_REJECTED);
+	assert_int_equal(row_of(h, torn).size, lost.size);
+	ok(catalog_upload_error(h->cat, torn, error));
+	assert_non_null(strstr(error, "power cut"));
+	assert_true(has_file(h, torn));
+	assert_int_equal(snapshots(h), 1);
+	assert_int_equal(spooled(h), 1);
+	assert_int_equal(snap_of(h, whole).id, kept.id);
+	ok(cache_open(h->cache, &kept.sha, &fd));
+	(void)close(fd);
+
+	/* the same picture once more is that snapshot again */
+	again = copy_picture(h, dir, "20201231_154557.jpg", 1);
+	assert_int_equal(snap_of(h, again).id, lost.id);
+	restart(h);
+	assert_int_equal(snapshots(h), 2);
+}
+
 static void waiting_ones_are_looked_at_after_a_restart(void **state)
 {
 	struct house *h = *state;
@@ -395,6 +450,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(recovery_finishes_what_a_kill_left),
+		T(bytes_that_a_power_cut_took_become_a_rejected_upload),
 		T(waiting_ones_are_looked_at_after_a_restart),
 		T(the_spool_keeps_what_no_store_has),
 		cmocka_unit_test(a_full_disk_loses_nothing),
