@@ -60,23 +60,55 @@ static void refuse(struct load *l, unsigned line, const char *path, int fd)
 		load_refused(l, line, "%s can be read by others: chmod 600 %s", path, path);
 }
 
+/* Who may write in a folder can put another file in the place of one there, unless it is sticky like /tmp. */
+static bool folder_is_safe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && ((st.st_mode & 022) == 0 || (st.st_mode & S_ISVTX));
+}
+
+/* Opens a file that must be private, in a folder that must be safe.  `path` is absolute.  -1: reported. */
+static int open_private(struct load *l, unsigned line, const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	CLEANUP(freep) char *folder = strndup(path, (size_t)(name - path));
+	CLEANUP(closep) int dir = -1, fd = -1;
+
+	if (!folder) {
+		load_no_memory(l);
+		return -1;
+	}
+	dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		load_refused(l, line, "cannot read %s: %s", path,
+			     errno == ELOOP ? "it is a symbolic link" : strerror(errno));
+	else if (!file_is_private(fd))
+		refuse(l, line, path, fd);
+	else if (!folder_is_safe(dir))
+		load_refused(l, line, "%s stands in a folder where others may write: chmod go-w %s",
+			     path, folder);
+	else
+		return TAKE_FD(fd);
+	return -1;
+}
+
 /* Reads a whole file, which must be private unless systemd keeps it.  False: reported. */
 static bool read_private(struct load *l, unsigned line, const char *path, bool systemd,
 			 struct buf *ret)
 {
-	CLEANUP(closep) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	CLEANUP(closep) int fd = -1;
 	int r;
 
-	if (fd < 0) {
-		load_refused(l, line, "cannot read %s: %s", path,
-			     errno == ELOOP ? "it is a symbolic link" : strerror(errno));
-		return false;
+	if (!systemd) {
+		fd = open_private(l, line, path);
+		if (fd < 0)
+			return false;
+	} else {
+		fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	}
-	if (!systemd && !file_is_private(fd)) {
-		refuse(l, line, path, fd);
-		return false;
-	}
-	r = read_fd(fd, ret);
+	r = fd < 0 ? -errno : read_fd(fd, ret);
 	if (r < 0) {
 		load_refused(l, line, "cannot read %s: %s", path, strerror(-r));
 		return false;
@@ -129,6 +161,21 @@ void secret_from_file(struct load *l, unsigned line, const char *key, const char
 		load_no_memory(l);
 }
 
+/* Moves a variable to where /proc/PID/environ does not show it; processes that we start still get it. */
+static void hide_variable(const char *name)
+{
+	char *shown = getenv(name), *hidden;
+
+	if (!shown)
+		return;
+	hidden = strdup(shown);
+	if (hidden && setenv(name, hidden, 1) == 0 && getenv(name) != shown)
+		explicit_bzero(shown, strlen(shown));
+	if (hidden)
+		explicit_bzero(hidden, strlen(hidden));
+	free(hidden);
+}
+
 void secret_from_env(struct load *l, unsigned line, const char *key, const char *name,
 		     struct secret *ret)
 {
@@ -138,6 +185,7 @@ void secret_from_env(struct load *l, unsigned line, const char *key, const char 
 		load_error(l, line, "\"%s\": the environment has no variable %s", key, name);
 	else if (secret_set(ret, text) < 0)
 		load_no_memory(l);
+	hide_variable(name);
 }
 
 /* ---- ~/.aws/credentials ---- */
@@ -224,6 +272,9 @@ static bool keys_from_env(struct load *l, struct store_config *s)
 	if (secret_set(&s->access_key, access) < 0 || secret_set(&s->secret_key, secret) < 0 ||
 	    secret_set(&s->session_token, token && token[0] ? token : NULL) < 0)
 		load_no_memory(l);
+	hide_variable("AWS_ACCESS_KEY_ID");
+	hide_variable("AWS_SECRET_ACCESS_KEY");
+	hide_variable("AWS_SESSION_TOKEN");
 	return true;
 }
 

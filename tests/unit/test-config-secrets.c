@@ -1,6 +1,8 @@
 /* test-config-secrets.c - secrets are found in their order, only in private files, and are never shown. */
 #include "test-config.h"
 
+#include <sys/wait.h>
+
 static void secret_files(void **state)
 {
 	static const mode_t wrong[] = {0640, 0604, 0644, 0666, 0610};
@@ -35,6 +37,64 @@ static void secret_files(void **state)
 	assert_error(text, -EINVAL, 3, "one line");
 	write_text("cam.secret", "two\nlines\n", 0600);
 	assert_error(text, -EINVAL, 3, "one line");
+}
+
+static void the_folder_of_a_secret_is_ours_alone(void **state)
+{
+	static const mode_t wrong[] = {0770, 0707, 0730, 0777}, right[] = {0700, 0755, 0550, 01777};
+	static const char text[] = CAMERA "password_file = keys/cam.secret\n";
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/keys", dir);
+	assert_int_equal(make_dirs(path, 0700), 0);
+	write_text("keys/cam.secret", "canary", 0600);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		assert_int_equal(chmod(path, wrong[i]), 0);
+		assert_error(text, -EACCES, 3, "chmod go-w");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(right); i++) {
+		assert_int_equal(chmod(path, right[i]), 0);
+		config_free(load_ok(text));
+	}
+	assert_int_equal(chmod(path, 0700), 0);
+}
+
+/* Does the kernel show it to who may look at our environment? */
+static bool environ_shows(const char *text)
+{
+	CLEANUP(buf_done) struct buf b = BUF(1024 * 1024);
+
+	assert_int_equal(read_file(AT_FDCWD, "/proc/self/environ", b.max, &b), 0);
+	return memmem(b.data, b.len, text, strlen(text)) != NULL;
+}
+
+/* Runs again with a secret in its environment: only what a process was started with is shown there. */
+static void the_environment_shows_no_secret_that_was_taken(void **state)
+{
+	static const char *const text = CAMERA "password_env = CAMERA_SECRET\n";
+	struct config *c;
+
+	if (!getenv("CAMERA_SECRET")) {
+		pid_t pid = fork();
+		int status = -1;
+
+		if (pid == 0) {
+			setenv("CAMERA_SECRET", "canary-env", 1);
+			execl("/proc/self/exe", "test-config-secrets", "environment", NULL);
+			_exit(1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		return;
+	}
+	assert_true(environ_shows("canary-env"));
+	for (int i = 0; i < 2; i++) { /* it can be loaded again */
+		c = load_ok(text);
+		assert_string_equal(c->camera[0].password.text, "canary-env");
+		config_free(c);
+		assert_false(environ_shows("canary-env"));
+		assert_string_equal(getenv("CAMERA_SECRET"), "canary-env");
+	}
 }
 
 static void systemd_credentials_come_first(void **state)
@@ -176,14 +236,24 @@ static void shown_without_secrets(void **state)
 	unsetenv("AWS_SESSION_TOKEN");
 }
 
-int main(void)
+/* With a word: the process that is told how it was started. */
+int main(int argc, char **argv)
 {
+	const struct CMUnitTest started[] = {
+		cmocka_unit_test_setup_teardown(the_environment_shows_no_secret_that_was_taken,
+						setup, teardown),
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(secret_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_folder_of_a_secret_is_ours_alone, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_environment_shows_no_secret_that_was_taken,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(systemd_credentials_come_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(passwords_in_the_config, setup, teardown),
 		cmocka_unit_test_setup_teardown(s3_keys_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(shown_without_secrets, setup, teardown),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return argc > 1 ? cmocka_run_group_tests(started, NULL, NULL)
+			: cmocka_run_group_tests(tests, NULL, NULL);
 }
