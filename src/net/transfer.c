@@ -39,9 +39,12 @@ static bool address_is_public(const struct sockaddr *sa)
 	if (sa->sa_family == AF_INET6) {
 		const struct in6_addr *a = &((const struct sockaddr_in6 *)sa)->sin6_addr;
 
-		/* global unicast only, so that nothing mapped, translated or local gets by; 2002: is 6to4 */
-		return (a->s6_addr[0] & 0xe0) == 0x20 &&
-		       !(a->s6_addr[0] == 0x20 && a->s6_addr[1] == 0x02);
+		/* global unicast only, so that nothing mapped, translated or local gets by; and no tunnel that names an IPv4
+		 * address: 2001:0: is Teredo, 2002: is 6to4 */
+		if ((a->s6_addr[0] & 0xe0) != 0x20)
+			return false;
+		return memcmp(a->s6_addr, "\x20\x01\0\0", 4) != 0 &&
+		       memcmp(a->s6_addr, "\x20\x02", 2) != 0;
 	}
 	return false;
 }

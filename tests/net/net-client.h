@@ -4,6 +4,8 @@
  * looked for before it is sent again.  Runs in threads of its own, so it reports by return value and never asserts. */
 #pragma once
 
+#include <sys/mman.h>
+
 #include "net-peer.h"
 #include "shutterfs/source.h"
 #include "shutterfs/store.h"

@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 #include <dirent.h>
-#include <sys/mman.h>
 
 #include "net-client.h"
 #include "shutterfs/net.h"
