@@ -309,6 +309,7 @@ static void every_fault_meets_every_call(void **state)
 	bystander.stop = true;
 	assert_int_equal(pthread_join(other, NULL), 0);
 	(void)dup2(stderr_fd, STDERR_FILENO);
+	codec_end(); /* its processes have sockets */
 	for (unsigned i = 0; i < n_cells; i++) {
 		if (cells[i].wrong[0])
 			print_message("%s x %s:%s\n", cells[i].row->fault.name,

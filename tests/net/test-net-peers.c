@@ -416,7 +416,7 @@ static int setup(void **state)
 	stranger = identity_make(&root);
 	unfit = make_known();
 	peer_start(&elsewhere, NULL);
-	return net_init();
+	return codec_start() < 0 ? -1 : net_init();
 }
 
 static int teardown(void **state)
@@ -424,6 +424,7 @@ static int teardown(void **state)
 	server_stop(&elsewhere.server);
 	identity_done(&ca);
 	identity_done(&stranger);
+	codec_end();
 	net_done();
 	return 0;
 }
