@@ -1,7 +1,7 @@
 /* Directory listings: each reply is one range scan that begins where the offset says, so a handle needs no state.
  *
  * Offsets: 1 and 2 are "." and ".."; from COOKIE_FIRST on they encode the entry after which to go on (a catalog id, a day, a number). */
-#include "fs_private.h"
+#include "listing.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,30 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 256 };
 #define LATEST_COOKIE (INT64_C(1) << 40)
 
-struct listing { /* one reply being filled */
-	struct fs *fs;
-	fuse_req_t req;
-	struct node dir;
-	struct handle *handle;
-	bool plus;
-	char *data;
-	size_t used, size;
-	int error;
-};
-
-/* The end of a scan is no error; anything else must not look like it, since the kernel keeps what it was given. */
-static void ended(struct listing *l, int r)
+void listing_ended(struct listing *l, int r)
 {
 	if (r < 0 && r != -ENOENT)
 		l->error = r;
 }
 
-/* True: full. */
-static bool add(struct listing *l, const char *name, struct node n, const struct stat *st,
-		off_t next)
+bool listing_add(struct listing *l, const char *name, struct node n, const struct stat *st,
+		 off_t next)
 {
 	struct fuse_entry_param e = {
 		.ino = node_ino(n), .entry_timeout = DAY_S, .attr_timeout = DAY_S};
@@ -52,12 +38,12 @@ static bool add(struct listing *l, const char *name, struct node n, const struct
 	return false;
 }
 
-static bool add_dir(struct listing *l, const char *name, struct node n, off_t next)
+bool listing_add_dir(struct listing *l, const char *name, struct node n, off_t next)
 {
 	struct stat st;
 
 	fs_dir_attr(l->fs, n, &st);
-	return add(l, name, n, &st, next);
+	return listing_add(l, name, n, &st, next);
 }
 
 static void list_root(struct listing *l, off_t off)
@@ -78,8 +64,8 @@ static void list_root(struct listing *l, off_t off)
 		struct stat st;
 		int r = fs_attr(l->fs, node, &st, &timeout);
 
-		ended(l, r);
-		if (r < 0 || add(l, entry[i].name, node, &st, COOKIE_FIRST + (off_t)i))
+		listing_ended(l, r);
+		if (r < 0 || listing_add(l, entry[i].name, node, &st, COOKIE_FIRST + (off_t)i))
 			return;
 	}
 }
@@ -93,10 +79,10 @@ static void list_cameras(struct listing *l, off_t off)
 	if (off >= COOKIE_FIRST)
 		r = catalog_camera(cat, off - COOKIE_FIRST, &row);
 	while (r == 0 && (r = catalog_camera_next(cat, row.name, false, &row)) == 0)
-		if (add_dir(l, row.name, (struct node){.kind = NODE_CAMERA, .id = row.id},
-			    COOKIE_FIRST + row.id))
+		if (listing_add_dir(l, row.name, (struct node){.kind = NODE_CAMERA, .id = row.id},
+				    COOKIE_FIRST + row.id))
 			return;
-	ended(l, r);
+	listing_ended(l, r);
 }
 
 static int next_label(struct catalog *cat, struct node dir, struct label_row *row)
@@ -118,10 +104,10 @@ static void list_labels(struct listing *l, off_t off)
 	while (r == 0 && (r = next_label(cat, l->dir, &row)) == 0) {
 		struct node n = {.kind = kinds ? NODE_KIND : NODE_LABEL, .id = row.id};
 
-		if (add_dir(l, row.name, n, COOKIE_FIRST + row.id))
+		if (listing_add_dir(l, row.name, n, COOKIE_FIRST + row.id))
 			return;
 	}
-	ended(l, r);
+	listing_ended(l, r);
 }
 
 /* Days of a camera, a label, or of what is starred; a camera's latest.jpg comes after its days. */
@@ -142,16 +128,17 @@ static void list_days(struct listing *l, struct view v, off_t off)
 		char name[16];
 
 		day_name(day, name);
-		if (add_dir(l, name, (struct node){.kind = kind, .id = l->dir.id, .day = day},
-			    COOKIE_FIRST + day))
+		if (listing_add_dir(l, name,
+				    (struct node){.kind = kind, .id = l->dir.id, .day = day},
+				    COOKIE_FIRST + day))
 			return;
 	}
 	if (r == -ENOENT && l->dir.kind == NODE_CAMERA) {
 		r = fs_attr(l->fs, latest, &st, &timeout);
 		if (r == 0)
-			(void)add(l, "latest.jpg", latest, &st, LATEST_COOKIE);
+			(void)listing_add(l, "latest.jpg", latest, &st, LATEST_COOKIE);
 	}
-	ended(l, r);
+	listing_ended(l, r);
 }
 
 /* What in dates/, a year or a month comes after number `last`: the first day it may begin with. */
@@ -202,10 +189,10 @@ static void list_dates(struct listing *l, off_t off)
 			return;
 		(void)snprintf(name, sizeof(name), l->dir.kind == NODE_DATES ? "%04d" : "%02d",
 			       last);
-		if (add_dir(l, name, n, COOKIE_FIRST + last))
+		if (listing_add_dir(l, name, n, COOKIE_FIRST + last))
 			return;
 	}
-	ended(l, r);
+	listing_ended(l, r);
 }
 
 struct snaps {
@@ -232,8 +219,8 @@ static int add_snap(void *user, const struct snap *s)
 	(void)snprintf(name, sizeof(name), "%s.jpg", s->stem);
 	if (s->id != p->skip_picture) {
 		fs_snap_attr(l->fs, s, &st);
-		p->full = add(l, name, (struct node){.kind = NODE_SNAP, .id = s->id}, &st,
-			      snap_cookie(s->id, false));
+		p->full = listing_add(l, name, (struct node){.kind = NODE_SNAP, .id = s->id}, &st,
+				      snap_cookie(s->id, false));
 	}
 	if (!p->full && fs_sidecars_listed(l->fs, l->dir)) {
 		int r = fs_sidecar_attr(l->fs, s, &st);
@@ -241,8 +228,9 @@ static int add_snap(void *user, const struct snap *s)
 		if (r < 0 && r != -ENOENT) /* gone this moment */
 			return r;
 		(void)snprintf(name, sizeof(name), "%s.json", s->stem);
-		p->full = r == 0 && add(l, name, (struct node){.kind = NODE_SIDECAR, .id = s->id},
-					&st, snap_cookie(s->id, true));
+		p->full = r == 0 &&
+			  listing_add(l, name, (struct node){.kind = NODE_SIDECAR, .id = s->id},
+				      &st, snap_cookie(s->id, true));
 	}
 	p->last = s->id;
 	return p->full ? 1 : 0;
@@ -270,7 +258,7 @@ static void list_snaps(struct listing *l, struct view v, off_t off)
 		if (r == 0 && p.n < PAGE)
 			return;
 	}
-	ended(l, r);
+	listing_ended(l, r);
 }
 
 static void list_ghosts(struct listing *l, off_t off)
@@ -281,7 +269,7 @@ static void list_ghosts(struct listing *l, off_t off)
 		double timeout;
 
 		if (fs_attr(l->fs, n, &st, &timeout) == 0 &&
-		    add(l, fs_ghost(l->fs, i)->name, n, &st, COOKIE_FIRST + i))
+		    listing_add(l, fs_ghost(l->fs, i)->name, n, &st, COOKIE_FIRST + i))
 			return;
 	}
 }
@@ -315,8 +303,8 @@ static int add_upload(void *user, const struct upload_row *row)
 
 	p->n++;
 	fs_upload_attr(p->l->fs, row, &st);
-	if (add(p->l, row->name, (struct node){.kind = NODE_UPLOAD, .id = row->id}, &st,
-		COOKIE_FIRST + row->id) ||
+	if (listing_add(p->l, row->name, (struct node){.kind = NODE_UPLOAD, .id = row->id}, &st,
+			COOKIE_FIRST + row->id) ||
 	    remember(p->h, row->id, row->name) < 0)
 		return 1;
 	memcpy(p->last, row->name, sizeof(p->last));
@@ -364,13 +352,13 @@ static void list(struct listing *l, off_t off)
 {
 	struct view v;
 
-	if (off < 1 && add_dir(l, ".", l->dir, 1))
+	if (off < 1 && listing_add_dir(l, ".", l->dir, 1))
 		return;
 	if (off < 2) {
 		struct node up = l->dir;
 
-		ended(l, fs_parent(l->fs, l->dir, &up));
-		if (l->error || add_dir(l, "..", up, 2))
+		listing_ended(l, fs_parent(l->fs, l->dir, &up));
+		if (l->error || listing_add_dir(l, "..", up, 2))
 			return;
 	}
 	if (node_day_view(l->dir, &v)) {
