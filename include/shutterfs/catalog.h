@@ -29,12 +29,16 @@ enum change_what {
 	CHANGE_LABEL, /* it entered or left labels/.../`label`/day (label > 0) or starred/day (label == 0) */
 	CHANGE_CAMERA, /* a camera appeared */
 	CHANGE_UPLOAD, /* upload entry `snapshot` changed by itself (registered, rejected) */
+	CHANGE_LABELS, /* `name`, of label `label`, came to or left the listing of kind `kind`; kind 0: `label` is a kind, in labels/ */
 };
 struct change {
 	enum change_what what;
-	int64_t snapshot, camera, label;
+	int64_t snapshot, camera, label, kind;
 	int32_t day;
-	char stem[STEM_MAX + 1];
+	union {
+		char stem[STEM_MAX + 1];
+		char name[LABEL_MAX + 1]; /* CHANGE_LABELS */
+	};
 };
 typedef void change_fn(void *user, const struct change *change,
 		       size_t n); /* must not write to the catalog nor block */
@@ -49,6 +53,7 @@ struct snap { /* one row, no heap: what getattr and readdirplus need */
 	enum time_source time_source;
 	uint64_t size;
 	unsigned width, height, links /* 2 + labels + starred */, queued, replicas;
+	int64_t changed_us; /* what its sidecar says, last; 0: never since it was registered */
 	bool starred, has_sha;
 	struct sha256 sha;
 	char stem[STEM_MAX + 1];
@@ -102,7 +107,9 @@ int catalog_camera_ensure(struct catalog *c, const char *name, const char *title
 int catalog_camera_result(struct catalog *c, int64_t id, int64_t captured_us, const char *error)
 	MUST_CHECK;
 
-/* Labels as directories: kinds and their values; only those with a visible snapshot. By name, "" first; -ENOENT: no more. */
+/* Labels as directories: kinds and their values.  Listed (by name, "" first; -ENOENT: no more): those with a visible snapshot, or
+ * made within LABEL_STAYS_US.  Found also: those that lost their last one within that time, so that rm -r ends well. */
+#define LABEL_STAYS_US INT64_C(3600000000)
 struct label_row {
 	int64_t id;
 	int64_t kind; /* 0 when the row is a kind itself */
@@ -121,11 +128,83 @@ int catalog_label_name(struct catalog *c, int64_t id, bool is_kind, struct label
 typedef int label_fn(void *user, int64_t label);
 int catalog_labels_of(struct catalog *c, int64_t id, label_fn *fn, void *user) MUST_CHECK;
 
-/* ---- registering ---- */
-struct target { /* a store that is to get it, and the layout that gives its key */
+struct target { /* a store that is to get pictures, and the layout that gives their keys */
 	int64_t store;
 	const char *layout;
 };
+
+/* ---- editing: one picture, one transaction; the feed and the sidecar objects of the stores that have it (see catalog_set_stores)
+ * follow.  by: who does it, kept in its history (NULL: ""); -ENOENT: no such snapshot, or it is gone. ---- */
+/* The stores of the config: whose sidecar objects follow edits.  Borrowed until catalog_close; before other threads. */
+void catalog_set_stores(struct catalog *c, const struct target *target, size_t n);
+/* Was anything edited since the last call?  For sync, which then sends, and makes it durable. */
+bool catalog_take_edits(struct catalog *c);
+/* l->by: who.  -EEXIST: it has a label of that name, and l brings no box, or that very box; -EINVAL; -E2BIG beyond 10,000. */
+int catalog_label_add(struct catalog *c, int64_t id, const struct label *l) MUST_CHECK;
+int catalog_label_tag(struct catalog *c, int64_t id, int64_t label, const char *by)
+	MUST_CHECK; /* the same, by id, without score and box */
+int catalog_label_remove(struct catalog *c, int64_t id, int64_t label, const char *by)
+	MUST_CHECK; /* all of that name; -ENOENT also: it has none */
+/* Relabels: boxes stay, scores do not; what it already has of `to` stays as it is. -ENOENT also: it has none of `from`. */
+int catalog_label_move(struct catalog *c, int64_t id, int64_t from, int64_t to, const char *by)
+	MUST_CHECK;
+/* Its labels are to be these names; those it has stay as they are. */
+int catalog_tags(struct catalog *c, int64_t id, const struct labels *want, const char *by)
+	MUST_CHECK;
+int catalog_star(struct catalog *c, int64_t id, bool starred, const char *by) MUST_CHECK;
+int catalog_comment(struct catalog *c, int64_t id, const char *text, const char *by)
+	MUST_CHECK; /* NULL, "": none; -EINVAL: not UTF-8, longer than COMMENT_MAX */
+int catalog_rating(struct catalog *c, int64_t id, unsigned rating, const char *by)
+	MUST_CHECK; /* 0: none; -EINVAL beyond RATING_MAX */
+/* An edited sidecar: when it is whole (see model.h), labels, documents, star, comment, rating, event, extra and unknown keys become
+ * as it says; else what it has replaces, and what it lacks stays.  Facts are not editable and are passed over.
+ * -EEXIST: it has a document twice; -EINVAL, -E2BIG: texts or labels that cannot be kept.  Nothing is changed then. */
+int catalog_edit_sidecar(struct catalog *c, int64_t id, const struct sidecar *s, const char *by)
+	MUST_CHECK;
+
+/* Directories of labels.  -EINVAL: not a name that label_name_from leaves as it is. */
+int catalog_kind_make(struct catalog *c, const char *name, int64_t *ret_id)
+	MUST_CHECK; /* -EEXIST */
+int catalog_label_make(struct catalog *c, int64_t kind, const char *name, int64_t *ret_id)
+	MUST_CHECK; /* -EEXIST; -ENOENT: no such kind */
+int catalog_label_unmake(struct catalog *c, int64_t id, bool is_kind)
+	MUST_CHECK; /* -ENOTEMPTY; -ENOENT */
+/* A value (also into another kind) or a kind (`kind` is 0) for all its pictures at once; their sidecars follow in steps
+ * (catalog_relabel_step).  What has that name and is empty gives it up; -ENOTEMPTY: it is not; -ENOENT. */
+int catalog_label_rename(struct catalog *c, int64_t id, bool is_kind, int64_t kind,
+			 const char *name, const char *by) MUST_CHECK;
+/* The next pictures of a renamed label, at most `max`: their sidecars say the new name now. *ret_left: there are more. */
+int catalog_relabel_step(struct catalog *c, unsigned max, bool *ret_left) MUST_CHECK;
+/* Empty labels whose time (LABEL_STAYS_US) is over at now_us are there no longer. */
+int catalog_labels_expire(struct catalog *c, int64_t now_us) MUST_CHECK;
+
+/* Label documents (codec.h): each picture's own, in the order in which they came. */
+struct document {
+	int64_t id, snapshot;
+	char fp1[33];
+	const char *created_by, *body; /* borrowed; created_by "": not said */
+};
+typedef int document_fn(void *user, const struct document *d);
+int catalog_documents(struct catalog *c, int64_t snapshot, document_fn *fn, void *user) MUST_CHECK;
+int catalog_documents_by_fp1(struct catalog *c, const char *fp1, document_fn *fn, void *user)
+	MUST_CHECK; /* of visible snapshots */
+/* -EEXIST: a duplicate of one it has; -EINVAL: no JSON object; -EFBIG: all together beyond DOCUMENTS_BYTES. ret_id may be NULL. */
+int catalog_document_add(struct catalog *c, int64_t snapshot, const char *body, const char *by,
+			 int64_t *ret_id) MUST_CHECK;
+int catalog_document_remove(struct catalog *c, int64_t id, const char *by) MUST_CHECK;
+
+/* What was added, replaced or removed by whom, newest first; the last HISTORY_MAX of each picture. */
+#define HISTORY_MAX 1000
+struct history {
+	int64_t at_us;
+	/* "label added" (was: it) "label removed" "label renamed" "document added" (was: its fingerprint) "document removed"
+	 * "starred" "comment" "rating" "event" "origin" "extra" "keys"; was: JSON, NULL: nothing. Borrowed. */
+	const char *who, *what, *was;
+};
+typedef int history_fn(void *user, const struct history *h);
+int catalog_history(struct catalog *c, int64_t snapshot, history_fn *fn, void *user) MUST_CHECK;
+
+/* ---- registering ---- */
 struct registration {
 	const char *camera, *title, *group; /* camera_name_ok; title, group may be NULL */
 	int64_t taken_us;
@@ -149,9 +228,9 @@ struct registration {
  * -EINVAL: a name, time or text that cannot be; -ENOENT: the upload entry was removed meanwhile. */
 int catalog_register(struct catalog *c, const struct registration *r, int64_t *ret_id,
 		     bool *ret_new) MUST_CHECK;
-/* Takes a sidecar in for a registered snapshot: what it has replaces, what it lacks stays; sidecar objects are queued for `target`s. */
-int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s,
-			  const struct target *target, size_t n_targets) MUST_CHECK;
+/* Takes an uploaded sidecar in for a registered snapshot: what it has replaces, what it lacks stays.  -EEXIST -EINVAL -E2BIG as
+ * catalog_edit_sidecar. */
+int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s) MUST_CHECK;
 /* After a whole, verified fetch of bytes whose hash was unknown. */
 int catalog_set_content(struct catalog *c, int64_t id, const struct sha256 *sha, uint64_t size,
 			unsigned width, unsigned height) MUST_CHECK;

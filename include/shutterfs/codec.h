@@ -49,11 +49,39 @@ void codec_end(void);
 /* "caged"; "limits only": the kernel cannot filter system calls; "not started". */
 const char *codec_cage(void);
 
+/* ---- strict JSON, checked and cut into members or elements without building anything ---- */
+/* A top-level member: its decoded key and the extent of its value in the text (borrowed).  Non-zero ends the scan with it. */
+typedef int json_member_fn(void *user, const char *key, const char *raw, size_t raw_len);
+/* `text` must be one object: RFC 8259, UTF-8, depth <= 64, no key twice in an object, no NUL characters, no lone surrogates.
+ * Members are reported as they are read, so a caller keeps what it got only when the whole returned 0.  -EBADMSG with why
+ * naming line and column. */
+int json_scan(const char *text, size_t len, json_member_fn *each, void *user, char why[WHY_MAX])
+	MUST_CHECK;
+/* The same for one array: each element with key NULL. */
+int json_scan_array(const char *text, size_t len, json_member_fn *each, void *user,
+		    char why[WHY_MAX]) MUST_CHECK;
+
+/* ---- label documents: what other systems wrote about a picture ---- */
+struct label_document {
+	/* MD5 in hexadecimal of img_id, label.created_by, .label_direction, .label_speed, .nb_of_direction and .nb_of_speed, one
+	 * behind the other as Python's str() prints them (what is absent: None). */
+	char fp1[33];
+	/* SHA-256 of the same, told apart: 2 and 2.0 are one, "a"+"bc" and "ab"+"c" are two.  Equal: a duplicate. */
+	struct sha256 fp2;
+	char *created_by; /* owned; NULL: not said */
+	char *body;       /* owned; the object as given, with label_fingerprint = fp1 */
+};
+/* `text`: one JSON object (as json_scan takes it); img_id: the picture's, for a document that names none. -EBADMSG */
+int label_document_parse(const char *text, size_t len, const char *img_id,
+			 struct label_document *ret, char why[WHY_MAX]) MUST_CHECK;
+void label_document_done(struct label_document *d);
+
 /* ---- sidecars (the design, section 2), and what is accepted for one ---- */
 /* At most SIDECAR_BYTES, UTF-8 (a byte order mark is passed over), one object, depth <= 64, no duplicate keys.  Labels are
  * taken from "labels" as objects {kind,value,...} or strings ("kind/value" or plain: kind "label"), from "label" as a
- * string, and from "tags" as strings.  A known key of a wrong type is an error; event, origin, extra, documents and an
- * img_id that are not what the design says they are stay in `unknown`. */
+ * string, and from "tags" as strings.  A known key of a wrong type is an error; event, origin, extra, documents, comment,
+ * rating and an img_id that are not what the design says they are stay in `unknown`.  "history" is one only in a sidecar
+ * whose "schema" comes before it and is ours. */
 int sidecar_parse(const char *text, size_t len, struct sidecar *ret, char why[WHY_MAX]) MUST_CHECK;
 /* Renders in the design's key order, absent values left out, unknown keys last; taken is shown in zone_min; the result ends
  * in a newline. */
@@ -74,6 +102,7 @@ void json_int(struct json *j, const char *key, int64_t value);
 void json_double(struct json *j, const char *key, double value);
 void json_bool(struct json *j, const char *key, bool value);
 void json_raw(struct json *j, const char *key, const char *text); /* text is JSON already */
+void json_label(struct json *j, const struct label *l);           /* as in a sidecar's "labels" */
 
 /* ---- S3's XML ---- */
 struct s3_object {

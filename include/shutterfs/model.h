@@ -12,6 +12,9 @@
 #define KEY_MAX 1024   /* bytes of an object's key in a store */
 #define NAME_LIMIT 255 /* bytes of one file name */
 #define SIDECAR_BYTES (1024 * 1024)
+#define DOCUMENTS_BYTES (960 * 1024) /* of all documents of one picture, as an array */
+#define COMMENT_MAX 65535            /* bytes: what an xattr can hold */
+#define RATING_MAX 10
 #define PICTURE_BYTES (256u * 1024 * 1024)
 
 /* ---- names ---- */
@@ -75,6 +78,8 @@ void label_done(struct label *l);
 void labels_done(struct labels *l);
 /* Takes ownership of nothing: copies, and sets `looked`. -E2BIG beyond 10,000. */
 int labels_add(struct labels *l, const struct label *item) MUST_CHECK;
+/* "kind/value", or a plain value of the kind "label". -EINVAL: "" */
+int labels_add_tag(struct labels *l, const char *tag) MUST_CHECK;
 
 enum time_source { TIME_SOURCE, TIME_EXIF, TIME_NAME, TIME_MTIME, TIME_ARRIVAL, TIME_SOURCES };
 /* "source" "exif" "name" "mtime" "arrival" */
@@ -102,7 +107,12 @@ struct sidecar {
 	struct replica *replica;
 	size_t n_replicas;
 	struct labels labels;
-	/* Raw JSON text, exactly as given: an array, three objects, and the object of unknown top-level keys. NULL: absent. */
-	char *documents, *event, *origin, *extra, *unknown;
+	char *comment;   /* "": none */
+	unsigned rating; /* 1-RATING_MAX; 0: none */
+	bool has_rating;
+	bool whole; /* it says that it is a sidecar of ours: what it lacks is not there */
+	/* Raw JSON text, exactly as given: an array of objects, three objects, the object of unknown top-level keys, and an array
+	 * of what was replaced (in stores only, newest first). NULL: absent. */
+	char *documents, *event, *origin, *extra, *unknown, *history;
 };
 void sidecar_done(struct sidecar *s);

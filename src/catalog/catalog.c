@@ -62,6 +62,17 @@ void catalog_on_change(struct catalog *c, change_fn *fn, void *user)
 	pthread_mutex_unlock(&c->feed_lock);
 }
 
+void catalog_set_stores(struct catalog *c, const struct target *target, size_t n)
+{
+	c->target = target;
+	c->n_targets = n;
+}
+
+bool catalog_take_edits(struct catalog *c)
+{
+	return atomic_exchange(&c->edited, false);
+}
+
 int64_t catalog_changed_us(struct catalog *c)
 {
 	return atomic_load(&c->changed_us);

@@ -29,6 +29,8 @@ _Static_assert(OUTBOX_PICTURE == 0, "QUEUED counts what = 0");
 	"s.id = v.snapshot AND s.gone = 0 AND s.day = v.day AND "                      \
 	"s.stem = v.stem AND l.name = v.name)"
 
+#define SEEN "EXISTS(SELECT 1 FROM label_view v WHERE v.name = n.id)"
+
 #define TALLIED                                                                                \
 	"SELECT camera, day, count(*) AS n FROM snapshot WHERE gone = 0 GROUP BY camera, day " \
 	"UNION ALL "                                                                           \
@@ -82,6 +84,10 @@ static int report_whole(struct db *db, struct buf *out)
 	int r = report(&stray, out, "must not be in labels/: ");
 	if (r < 0)
 		return r;
+	QUERY(names, db, "SELECT n.name FROM label_name n WHERE n.visible <> " SEEN);
+	r = report(&names, out, "listed in labels/ wrongly: ");
+	if (r < 0)
+		return r;
 	QUERY(tally, db,
 	      "SELECT 'camera ' || camera || ' day ' || day FROM (SELECT * FROM (" TALLIED
 	      ") EXCEPT SELECT * FROM tally) UNION "
@@ -128,6 +134,8 @@ static int repair_window(struct db *db, void *arg)
 static int repair_whole(struct db *db, void *arg)
 {
 	int r = RUN(db, "DELETE FROM label_view AS v WHERE " STRAY);
+	if (r == 0)
+		r = RUN(db, "UPDATE label_name AS n SET visible = " SEEN " WHERE visible <> " SEEN);
 	if (r == 0)
 		r = RUN(db, "DELETE FROM tally");
 	if (r == 0)

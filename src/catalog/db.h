@@ -78,6 +78,7 @@ int db_errno(struct db *db, int code);
 int emit(struct db *db, enum change_what what, const struct snap *s, int64_t label) MUST_CHECK;
 int emit_camera(struct db *db, int64_t camera) MUST_CHECK;
 int emit_upload(struct db *db, int64_t upload) MUST_CHECK;
+int emit_labels(struct db *db, int64_t kind, int64_t label, const char *name) MUST_CHECK;
 
 /* ---- text that comes from outside ---- */
 bool text_ok(const char *s, size_t max); /* valid UTF-8 of at most max bytes; NULL is not */
@@ -87,8 +88,9 @@ void text_clip(const char *s, char out[256]);
 /* ---- snapshots (snapshot.c) ---- */
 #define SNAP_COLUMNS                                                                              \
 	"s.id, s.camera, s.day, s.stem, s.taken_us, s.zone_min, s.time_source, s.registered_us, " \
-	"s.size, s.sha256, s.width, s.height, s.starred, s.links, s.queued, s.replicas"
-#define SNAP_N 16 /* the column after them; the table's alias must be s */
+	"s.size, s.sha256, s.width, s.height, s.starred, s.links, s.queued, s.replicas, "         \
+	"s.changed_us"
+#define SNAP_N 17 /* the column after them; the table's alias must be s */
 void snap_from_row(const struct query *q, int first, struct snap *ret);
 /* Gone ones too; ret_gone may be NULL. */
 int snapshot_get(struct db *db, int64_t id, struct snap *ret, bool *ret_gone) MUST_CHECK;
@@ -124,19 +126,73 @@ int snapshot_set_bytes(struct db *db, int64_t id, const struct sha256 *sha, uint
 int camera_ensure(struct db *db, const char *name, const char *title, const char *group,
 		  int64_t *ret_id) MUST_CHECK; /* NULL: keep */
 
-/* ---- labels and sidecars (label.c) ---- */
-int labels_load(struct db *db, int64_t snapshot, struct labels *ret)
-	MUST_CHECK; /* appends, as they were given */
-/* What s has replaces (labels when looked, star when has_starred, documents, event, origin,
- * extra, unknown when not NULL), what it lacks stays; label_view, links and feed follow.  facts:
- * it is our own sidecar object read back; when its img_id and size fit, then sha, width, height,
- * time and the camera's group are taken where they are unknown.  *ret_changed may be NULL. */
-int sidecar_merge(struct db *db, int64_t snapshot, const struct sidecar *s, bool facts,
-		  bool *ret_changed) MUST_CHECK;
-/* Queues the sidecar object beside the picture in each of the stores that has it (a queued
- * picture queues its own when done). */
-int sidecar_enqueue(struct db *db, int64_t snapshot, const struct target *target, size_t n)
+/* ---- names of labels (label.c) ---- */
+bool label_name_ok(const char *name); /* label_name_from leaves it as it is */
+int label_name_get(struct db *db, int64_t id, bool is_kind, struct label_row *ret)
+	MUST_CHECK; /* also when it is not there */
+int label_name_id(struct db *db, const char *kind, const char *value, int64_t *ret)
+	MUST_CHECK; /* made when there is none */
+/* A visible snapshot enters or leaves a label's directory; the names that are listed, and the feed, follow. */
+int label_view_set(struct db *db, const struct snap *s, int64_t label, bool in) MUST_CHECK;
+
+/* ---- the labels of one snapshot (labelset.c) ---- */
+#define LABELS_LIMIT 10000
+struct label_names { /* each once, ascending */
+	int64_t id[LABELS_LIMIT];
+	size_t n;
+};
+/* Appends, as they were given; those of one name, or of all (0). */
+int labels_load(struct db *db, int64_t snapshot, int64_t name, struct labels *ret) MUST_CHECK;
+int label_names_load(struct db *db, int64_t snapshot, struct label_names *ret) MUST_CHECK;
+bool label_ok(const struct label *l);
+bool label_equal(const struct label *a, const struct label *b);
+int label_insert(struct db *db, int64_t snapshot, const struct label *l) MUST_CHECK;
+/* After label rows were changed: links, and the views where old names and new ones differ; s->links follows. */
+int labels_settle(struct db *db, struct snap *s, bool gone, const struct label_names *old)
 	MUST_CHECK;
+
+/* ---- documents (document.c) ---- */
+int documents_load(struct db *db, int64_t snapshot, char **ret)
+	MUST_CHECK; /* a JSON array; NULL: none */
+/* Those of an array (NULL: none) in place of what there is.  A second one with the same values: -EEXIST if `strict`, else it is
+ * left out.  who NULL: no history.  -EINVAL: not an array of objects. */
+struct documents_change {
+	const char *array, *who;
+	bool strict;
+	bool changed; /* out */
+};
+int documents_replace(struct db *db, const struct snap *s, struct documents_change *ch) MUST_CHECK;
+int documents_import(struct db *db, int64_t snapshot, const char *array)
+	MUST_CHECK; /* of version 1; -EINVAL: none, and nothing was changed */
+
+/* ---- history (history.c) ---- */
+int history_add(struct db *db, int64_t snapshot, const struct history *h) MUST_CHECK;
+int history_note(struct db *db, int64_t snapshot, const char *who, const char *what,
+		 const char *was) MUST_CHECK; /* now */
+int history_label(struct db *db, int64_t snapshot, const char *who, const char *what,
+		  const struct label *l) MUST_CHECK;
+
+/* ---- sidecars (merge.c) ---- */
+/* What s has replaces (labels when looked, star when has_starred, texts when not NULL), what it lacks stays, or goes when `whole`;
+ * label_view, links and feed follow. */
+struct merge_how {
+	const char *who; /* in the history; NULL: none is kept */
+	bool strict;     /* a document that stands twice: -EEXIST */
+	bool whole;      /* what s lacks goes */
+	bool note_added; /* also what is new, not only what was replaced, is history */
+	/* It is our own sidecar object read back; when its img_id and size fit, then sha, width, height, time and the camera's
+	 * group are taken where they are unknown. */
+	bool facts;
+};
+int sidecar_merge(struct db *db, int64_t snapshot, const struct sidecar *s,
+		  const struct merge_how *how, bool *ret_changed)
+	MUST_CHECK; /* ret_changed may be NULL */
+/* What the sidecar of a visible snapshot says has changed: its time, the feed, and the object beside the picture in each store of
+ * the config that has it (a queued picture queues its own when done). */
+int sidecar_changed(struct db *db, const struct snap *s) MUST_CHECK;
+/* The halves of it: time and feed, for one that may be gone; and the objects. */
+int sidecar_touched(struct db *db, const struct snap *s, bool gone) MUST_CHECK;
+int sidecar_enqueue(struct db *db, int64_t snapshot) MUST_CHECK;
 
 /* ---- outbox (outbox.c) ---- */
 /* One row per (snapshot, store, what): an existing one gets rev + 1 and is due at once, its

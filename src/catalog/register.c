@@ -63,8 +63,10 @@ static int take_sidecar(struct db *db, const struct args *a, const struct snap *
 		sc = *reg->sidecar;
 	if (reg->origin && a->new) /* a duplicate keeps the story of the first */
 		sc.origin = (char *)reg->origin;
-	int r = sidecar_merge(db, s->id, &sc, false, &changed);
-	return r < 0 || !changed ? r : sidecar_enqueue(db, s->id, reg->target, reg->n_targets);
+	/* A document that stands twice must not keep the picture out. */
+	const struct merge_how how = {.who = a->new ? NULL : "upload"};
+	int r = sidecar_merge(db, s->id, &sc, &how, &changed);
+	return r < 0 || !changed ? r : sidecar_enqueue(db, s->id);
 }
 
 /* To every target that neither has it nor has it queued: a duplicate may meet a store that was

@@ -10,8 +10,8 @@
 #include "db.h"
 #include "stmt.h"
 
-static const char *const migration[] = {
-	/* 1 */
+/* ---- 1 ---- */
+static const char tables[] =
 	"CREATE TABLE camera(id INTEGER PRIMARY KEY,"
 	"  name TEXT NOT NULL UNIQUE,"
 	"  title TEXT NOT NULL DEFAULT '',"
@@ -148,7 +148,88 @@ static const char *const migration[] = {
 	"  name TEXT NOT NULL,"
 	"  value BLOB NOT NULL,"
 	"  PRIMARY KEY(upload, name)) WITHOUT ROWID;"
-	"PRAGMA user_version = 1;",
+	"PRAGMA user_version = 1;";
+
+/* ---- 2: labels that are edited ---- */
+static const char edits[] =
+	"CREATE TABLE document(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  snapshot INTEGER NOT NULL REFERENCES snapshot,"
+	"  fp1 TEXT NOT NULL,"
+	"  fp2 BLOB NOT NULL," /* two pictures may have one img_id: a duplicate is one's own */
+	"  created_by TEXT,"
+	"  body TEXT NOT NULL,"
+	"  UNIQUE(snapshot, fp2));"
+	"CREATE INDEX document_by_fp1 ON document(fp1);"
+
+	"CREATE TABLE history(id INTEGER PRIMARY KEY,"
+	"  snapshot INTEGER NOT NULL REFERENCES snapshot,"
+	"  at_us INTEGER NOT NULL,"
+	"  who TEXT NOT NULL,"
+	"  what TEXT NOT NULL,"
+	"  was TEXT);"
+	"CREATE INDEX history_by_snapshot ON history(snapshot, id);"
+
+	"ALTER TABLE snapshot ADD COLUMN changed_us INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE snapshot_text ADD COLUMN comment TEXT;"
+	"ALTER TABLE snapshot_text ADD COLUMN rating INTEGER NOT NULL DEFAULT 0;"
+
+	/* A name is listed while a visible snapshot has it, and for a while after mkdir; it still
+	 * resolves for a while after its last snapshot left. */
+	"ALTER TABLE label_kind ADD COLUMN made_us INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE label_kind ADD COLUMN emptied_us INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE label_name ADD COLUMN visible INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE label_name ADD COLUMN made_us INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE label_name ADD COLUMN emptied_us INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE label_name SET visible = 1 WHERE EXISTS(SELECT 1 FROM label_view v WHERE v.name = "
+	"label_name.id);"
+	"CREATE INDEX label_listed ON label_name(kind, name) WHERE visible = 1 OR made_us > 0;"
+	"CREATE INDEX label_passing ON label_name(id) WHERE made_us > 0 OR emptied_us > 0;"
+
+	/* Labels whose pictures' sidecars do not say the new name yet; how far that has come. */
+	"CREATE TABLE relabel(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  label INTEGER NOT NULL REFERENCES label_name,"
+	"  at_us INTEGER NOT NULL,"
+	"  who TEXT NOT NULL,"
+	"  was TEXT NOT NULL,"
+	"  day INTEGER NOT NULL DEFAULT -2147483648,"
+	"  stem TEXT NOT NULL DEFAULT '');";
+
+static const char documents_moved[] =
+	/* What was no array of objects is a key like any other. */
+	"UPDATE snapshot_text SET unknown = CASE WHEN unknown IS NULL THEN '{\"documents\":' || "
+	"documents || '}' ELSE '{\"documents\":' || documents || ',' || substr(unknown, 2) END "
+	"WHERE documents IS NOT NULL;"
+	"ALTER TABLE snapshot_text DROP COLUMN documents;"
+	"PRAGMA user_version = 2;";
+
+/* Row by row: their fingerprints are not SQLite's to compute. */
+static int move_documents(struct db *db)
+{
+	QUERY(q, db,
+	      "SELECT t.snapshot, t.documents FROM snapshot_text t WHERE t.documents IS NOT NULL "
+	      "ORDER BY t.snapshot");
+	int r;
+	while ((r = query_next(&q)) > 0) {
+		int64_t id = col_int(&q, 0);
+		r = documents_import(db, id, col_text(&q, 1));
+		if (r == -EINVAL)
+			continue;
+		if (r == 0)
+			r = RUN(db, "UPDATE snapshot_text SET documents = NULL WHERE snapshot = ?1",
+				I(id));
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+static const struct migration {
+	const char *script;
+	int (*step)(struct db *db); /* NULL: none */
+	const char *after;
+} migration[] = {
+	{tables, NULL, NULL},
+	{edits, move_documents, documents_moved},
 };
 
 static int step(struct db *db, const char *script)
@@ -157,12 +238,16 @@ static int step(struct db *db, const char *script)
 	return code == SQLITE_OK ? 0 : db_errno(db, code);
 }
 
-static int apply(struct db *db, const char *script)
+static int apply(struct db *db, const struct migration *m)
 {
 	int r = step(db, "BEGIN IMMEDIATE");
 	if (r < 0)
 		return r;
-	r = step(db, script);
+	r = step(db, m->script);
+	if (r == 0 && m->step)
+		r = m->step(db);
+	if (r == 0 && m->after)
+		r = step(db, m->after);
 	if (r == 0)
 		r = step(db, "COMMIT");
 	if (r < 0)
@@ -179,6 +264,6 @@ int schema_migrate(struct db *db)
 	if (version < 0 || version > (int64_t)ARRAY_LEN(migration))
 		return -EPROTONOSUPPORT;
 	for (; r == 0 && version < (int64_t)ARRAY_LEN(migration); version++)
-		r = apply(db, migration[version]);
+		r = apply(db, &migration[version]);
 	return r;
 }

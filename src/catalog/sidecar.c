@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "db.h"
+#include "stmt.h"
 
 static int dup_text(const char *s, size_t len, char **ret)
 {
@@ -37,8 +37,8 @@ static int fill_snap(const struct snap *s, struct sidecar *ret)
 static int fill_rest(struct db *db, int64_t id, struct sidecar *ret)
 {
 	QUERY(q, db,
-	      "SELECT c.name, c.grp, s.looked, t.documents, t.event, t.origin, t.extra, "
-	      "t.unknown FROM snapshot s "
+	      "SELECT c.name, c.grp, s.looked, t.rating, t.event, t.origin, t.extra, t.unknown, "
+	      "t.comment FROM snapshot s "
 	      "JOIN camera c ON c.id = s.camera LEFT JOIN snapshot_text t ON t.snapshot = s.id "
 	      "WHERE s.id = ?1",
 	      I(id));
@@ -49,9 +49,10 @@ static int fill_rest(struct db *db, int64_t id, struct sidecar *ret)
 	r = col_dup(&q, 0, &ret->camera);
 	if (r == 0 && col_text(&q, 1)[0])
 		r = col_dup(&q, 1, &ret->group);
-	char **text[] = {&ret->documents, &ret->event, &ret->origin, &ret->extra, &ret->unknown};
+	ret->rating = (unsigned)col_int(&q, 3);
+	char **text[] = {&ret->event, &ret->origin, &ret->extra, &ret->unknown, &ret->comment};
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(text); i++)
-		r = col_dup(&q, 3 + (int)i, text[i]);
+		r = col_dup(&q, 4 + (int)i, text[i]);
 	return r;
 }
 
@@ -101,32 +102,89 @@ int catalog_sidecar(struct catalog *c, int64_t id, struct sidecar *ret)
 	if (r == 0)
 		r = fill_replicas(db, id, &out);
 	if (r == 0)
-		r = labels_load(db, id, &out.labels);
+		r = labels_load(db, id, 0, &out.labels);
+	if (r == 0)
+		r = documents_load(db, id, &out.documents);
 	if (r < 0)
 		return r;
+	out.whole = true;
 	*ret = out;
 	out = (struct sidecar){0};
 	return 0;
 }
 
+/* ---- what follows a change ---- */
+int sidecar_touched(struct db *db, const struct snap *s, bool gone)
+{
+	int r = RUN(db, "UPDATE snapshot SET changed_us = ?2 WHERE id = ?1", I(s->id), I(now_us()));
+	return r < 0 || gone ? r : emit(db, CHANGE_ATTR, s, 0);
+}
+
+int sidecar_enqueue(struct db *db, int64_t snapshot)
+{
+	const struct target *target = db->c->target;
+	db->c->edited = true;
+	for (size_t i = 0; i < db->c->n_targets; i++) {
+		QUERY(q, db,
+		      "SELECT key FROM object WHERE snapshot = ?1 AND store = ?2 AND "
+		      "sidecar = 0 AND outcome = 0 AND NOT EXISTS(SELECT 1 FROM outbox WHERE "
+		      "snapshot = ?1 AND store = ?2 AND what = ?3) LIMIT 1",
+		      I(snapshot), I(target[i].store), I(OUTBOX_PICTURE));
+		char key[KEY_MAX + 1];
+		int r = query_next(&q);
+		if (r < 0)
+			return r;
+		/* A key that leaves no room for one: this picture has no sidecar there. */
+		if (r == 0 || sidecar_key(col_text(&q, 0), key) < 0)
+			continue;
+		r = outbox_enqueue(db, snapshot, target[i].store, OUTBOX_SIDECAR, key);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int sidecar_changed(struct db *db, const struct snap *s)
+{
+	int r = sidecar_touched(db, s, false);
+	return r < 0 ? r : sidecar_enqueue(db, s->id);
+}
+
+/* ---- taken in ---- */
 struct merge_args {
 	int64_t id;
 	const struct sidecar *s;
-	const struct target *target;
-	size_t n;
+	const char *who;
+	bool edit;
 };
 
 static int merge(struct db *db, void *arg)
 {
 	const struct merge_args *a = arg;
-	bool changed;
-	int r = sidecar_merge(db, a->id, a->s, false, &changed);
-	return r < 0 || !changed ? r : sidecar_enqueue(db, a->id, a->target, a->n);
+	const struct merge_how how = {
+		.who = a->who,
+		.strict = true,
+		.whole = a->edit && a->s->whole,
+		.note_added = a->edit,
+	};
+	struct snap s;
+	bool changed, gone;
+	int r = snapshot_get(db, a->id, &s, &gone);
+	if (r == 0 && gone && a->edit)
+		r = -ENOENT;
+	if (r == 0)
+		r = sidecar_merge(db, a->id, a->s, &how, &changed);
+	return r < 0 || !changed ? r : sidecar_enqueue(db, a->id);
 }
 
-int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s,
-			  const struct target *target, size_t n_targets)
+int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s)
 {
-	struct merge_args a = {.id = id, .s = s, .target = target, .n = n_targets};
+	struct merge_args a = {.id = id, .s = s, .who = "upload"};
 	return db_write(c, merge, &a, false);
+}
+
+int catalog_edit_sidecar(struct catalog *c, int64_t id, const struct sidecar *s, const char *by)
+{
+	struct merge_args a = {.id = id, .s = s, .who = by ? by : "", .edit = true};
+	return text_ok(a.who, NAME_LIMIT) ? db_write(c, merge, &a, false) : -EINVAL;
 }

@@ -25,6 +25,7 @@ void snap_from_row(const struct query *q, int first, struct snap *ret)
 		.links = (unsigned)col_int(q, first + 13),
 		.queued = (unsigned)col_int(q, first + 14),
 		.replicas = (unsigned)col_int(q, first + 15),
+		.changed_us = col_int(q, first + 16),
 	};
 	col_copy(q, first + 3, ret->stem, sizeof(ret->stem));
 	ret->has_sha = col_sha(q, first + 9, &ret->sha);
@@ -202,18 +203,7 @@ static int label_views(struct db *db, const struct snap *s, bool show)
 	QUERY(q, db, "SELECT DISTINCT name FROM label WHERE snapshot = ?1", I(s->id));
 	int r;
 	while ((r = query_next(&q)) > 0) {
-		int64_t name = col_int(&q, 0);
-		if (show)
-			r = RUN(db,
-				"INSERT OR REPLACE INTO label_view(name, day, stem, snapshot) "
-				"VALUES(?1, ?2, ?3, ?4)",
-				I(name), I(s->day), T(s->stem), I(s->id));
-		else
-			r = RUN(db,
-				"DELETE FROM label_view WHERE name = ?1 AND day = ?2 AND stem = ?3",
-				I(name), I(s->day), T(s->stem));
-		if (r == 0)
-			r = emit(db, CHANGE_LABEL, s, name);
+		r = label_view_set(db, s, col_int(&q, 0), show);
 		if (r < 0)
 			return r;
 	}

@@ -57,6 +57,9 @@ struct catalog {
 	int wal_fd;
 	struct writer w;
 	_Atomic int64_t changed_us;
+	_Atomic bool edited;
+	const struct target *target; /* set before other threads */
+	size_t n_targets;
 	pthread_mutex_t feed_lock;
 	change_fn *feed; /* feed_lock, which is held while it is called */
 	void *feed_user; /* feed_lock */

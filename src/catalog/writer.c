@@ -71,6 +71,13 @@ int emit_camera(struct db *db, int64_t camera)
 	return add_change(db, &(struct change){.what = CHANGE_CAMERA, .camera = camera});
 }
 
+int emit_labels(struct db *db, int64_t kind, int64_t label, const char *name)
+{
+	struct change ch = {.what = CHANGE_LABELS, .kind = kind, .label = label};
+	memcpy(ch.name, name, strnlen(name, LABEL_MAX));
+	return add_change(db, &ch);
+}
+
 int emit_upload(struct db *db, int64_t upload)
 {
 	return add_change(db, &(struct change){.what = CHANGE_UPLOAD, .snapshot = upload});

@@ -74,6 +74,7 @@ static int open_stores(struct app *app, struct buf *err)
 		r = catalog_store_id(app->catalog, conf->store[i].name, &slot->id);
 		app->target[i] = (struct target){slot->id, conf->store[i].layout};
 	}
+	catalog_set_stores(app->catalog, app->target, app->n_stores);
 	return r;
 }
 

@@ -2,7 +2,6 @@
  *
  * cJSON keeps numbers as doubles, takes duplicate keys and bad UTF-8, and costs forty times its input; so text is checked
  * here first, what we only keep is kept as it was written, and cJSON sees the small known members alone. */
-#include "json-scan.h"
 #include "text.h"
 
 #include <errno.h>
@@ -365,7 +364,7 @@ static int object(struct scan *s, json_member_fn *each, void *user)
 	return keys_pop(s, first);
 }
 
-static int array(struct scan *s)
+static int array(struct scan *s, json_member_fn *each, void *user)
 {
 	int r = enter(s);
 
@@ -375,8 +374,12 @@ static int array(struct scan *s)
 		s->p++;
 	} else {
 		do {
+			const char *raw = s->p;
+
 			r = value(s);
-			if (r < 0)
+			if (r == 0 && each)
+				r = each(user, NULL, raw, (size_t)(s->p - raw));
+			if (r)
 				return r;
 			r = separator(s, ']');
 		} while (r > 0);
@@ -394,7 +397,7 @@ static int value(struct scan *s)
 	if (c == '{')
 		return object(s, NULL, NULL);
 	if (c == '[')
-		return array(s);
+		return array(s, NULL, NULL);
 	if (c == '"')
 		return string(s, NULL);
 	if (c == '-' || (c >= '0' && c <= '9'))
@@ -402,23 +405,38 @@ static int value(struct scan *s)
 	return word(s);
 }
 
-int json_scan(const char *text, size_t len, json_member_fn *each, void *user, char *why)
+static int scan(const char *text, size_t len, char open, json_member_fn *each, void *user,
+		char why[WHY_MAX])
 {
 	struct scan s = {
 		.start = text, .p = text, .end = text + len, .why = why, .keys = BUF(len + 1)};
 	int r;
 
 	blank(&s);
-	if (peek(&s) == '{')
-		r = object(&s, each, user);
+	if (peek(&s) == open)
+		r = open == '{' ? object(&s, each, user) : array(&s, each, user);
+	else if (s.p == s.end)
+		r = fail(&s, "it is empty");
 	else
-		r = fail(&s, s.p == s.end ? "it is empty" : "it is not an object");
+		r = fail(&s, open == '{' ? "it is not an object" : "it is not an array");
 	if (r == 0) {
 		blank(&s);
 		if (s.p < s.end)
-			r = fail(&s, "something follows the object");
+			r = fail(&s, open == '{' ? "something follows the object"
+						 : "something follows the array");
 	}
 	buf_done(&s.keys);
 	free(s.key);
 	return r;
+}
+
+int json_scan(const char *text, size_t len, json_member_fn *each, void *user, char why[WHY_MAX])
+{
+	return scan(text, len, '{', each, user, why);
+}
+
+int json_scan_array(const char *text, size_t len, json_member_fn *each, void *user,
+		    char why[WHY_MAX])
+{
+	return scan(text, len, '[', each, user, why);
 }

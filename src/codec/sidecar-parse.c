@@ -2,7 +2,6 @@
  *
  * json_scan checks everything and cuts the text into members; cJSON sees the small known members one by one.  What is only
  * kept (documents, event, origin, extra, unknown keys) stays the text that was given, so ids over 2^53 survive. */
-#include "json-scan.h"
 #include "shutterfs/codec.h"
 #include "text.h"
 
@@ -72,6 +71,7 @@ static int on_schema(struct parse *p, const char *key, const cJSON *v)
 	if (cJSON_IsString(v) && strncmp(v->valuestring, "shutterfs/", 10) == 0 &&
 	    strcmp(v->valuestring, "shutterfs/1") != 0)
 		return bad(p, key, "is not \"shutterfs/1\": a newer program wrote this");
+	p->s.whole = cJSON_IsString(v) && strcmp(v->valuestring, "shutterfs/1") == 0;
 	return 0;
 }
 
@@ -160,6 +160,11 @@ static int on_starred(struct parse *p, const char *key, const cJSON *v)
 	return 0;
 }
 
+static int on_comment(struct parse *p, const char *key, const cJSON *v)
+{
+	return set_string(p, key, v, COMMENT_MAX, &p->s.comment);
+}
+
 static int on_state(struct parse *p, const char *key, const cJSON *v)
 {
 	int r = get_choice(p, key, v, snap_state_name, SNAP_STATES);
@@ -222,23 +227,13 @@ static int add_label(struct parse *p, const char *key, const struct label *l)
 	return r == -E2BIG ? bad(p, key, "has more than 10,000 labels") : r;
 }
 
-/* "kind/value", or a plain value. */
 static int add_text_label(struct parse *p, const char *key, const char *text)
 {
-	CLEANUP(freep) char *copy = strdup(text);
-	char plain[] = "label";
-	struct label l = {.kind = plain, .value = copy, .score = NAN};
-	char *slash;
+	int r = labels_add_tag(&p->s.labels, text);
 
-	if (!copy)
-		return -ENOMEM;
-	slash = strchr(copy, '/');
-	if (slash && slash > copy && slash[1]) {
-		*slash = '\0';
-		l.kind = copy;
-		l.value = slash + 1;
-	}
-	return add_label(p, key, &l);
+	if (r == -EINVAL)
+		return bad(p, key, "has a label without text");
+	return r == -E2BIG ? bad(p, key, "has more than 10,000 labels") : r;
 }
 
 static int get_box(struct parse *p, const cJSON *v, double box[4])
@@ -350,13 +345,29 @@ static const struct member {
 	{"height", on_height, NULL}, {"starred", on_starred, NULL},
 	{"state", on_state, NULL},   {"replicas", on_replicas, NULL},
 	{"labels", on_labels, NULL}, {"label", on_tags, "\""},
-	{"tags", on_tags, "\"["},
+	{"tags", on_tags, "\"["},    {"comment", on_comment, "\""},
 };
 
-static char **raw_member(struct sidecar *s, const char *key, char first)
+static int is_object(void *user, const char *key, const char *raw, size_t len)
 {
-	if (first == '[')
-		return strcmp(key, "documents") == 0 ? &s->documents : NULL;
+	return raw[0] == '{' ? 0 : 1;
+}
+
+static bool all_objects(const char *array)
+{
+	char why[WHY_MAX];
+
+	return json_scan_array(array, strlen(array), is_object, NULL, why) == 0;
+}
+
+static char **raw_member(struct sidecar *s, const char *key, const char *text)
+{
+	char first = text[0];
+
+	if (first == '[' && strcmp(key, "documents") == 0 && all_objects(text))
+		return &s->documents;
+	if (first == '[' && s->whole && strcmp(key, "history") == 0 && all_objects(text))
+		return &s->history;
 	if (first != '{')
 		return NULL;
 	if (strcmp(key, "event") == 0)
@@ -376,6 +387,25 @@ static int take_img_id(struct parse *p, const char *raw, size_t len)
 		return 0;
 	p->s.img_id = strndup(raw + 1, len - 2);
 	return p->s.img_id ? 1 : -ENOMEM;
+}
+
+/* Other scales than ours, with halves or negative, are none of ours either. */
+static bool take_rating(struct parse *p, const char *raw, size_t len)
+{
+	unsigned n = 0;
+
+	if (len < 1 || len > 2)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (raw[i] < '0' || raw[i] > '9')
+			return false;
+		n = 10 * n + (unsigned)(raw[i] - '0');
+	}
+	if (n > RATING_MAX)
+		return false;
+	p->s.rating = n;
+	p->s.has_rating = true;
+	return true;
 }
 
 static int take_known(struct parse *p, const struct member *m, const char *raw, size_t len)
@@ -405,10 +435,17 @@ static int on_member(void *user, const char *key, const char *raw, size_t len)
 		if (r)
 			return r < 0 ? r : 0;
 	}
+	if (strcmp(key, "rating") == 0 && take_rating(p, raw, len))
+		return 0;
 	text = strndup(raw, len);
 	if (!text)
 		return -ENOMEM;
-	slot = raw_member(&p->s, key, raw[0]);
+	slot = raw_member(&p->s, key, text);
+	if (slot && strcmp(key, "documents") == 0 && len > DOCUMENTS_BYTES) {
+		why_set(p->why, "\"documents\" are larger than %d KiB together",
+			DOCUMENTS_BYTES / 1024);
+		return -EBADMSG;
+	}
 	if (slot) {
 		*slot = TAKE(text);
 		return 0;

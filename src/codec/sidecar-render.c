@@ -1,6 +1,5 @@
 /* sidecar-render.c - struct sidecar to the JSON that the design shows, written straight into a buffer: it is called for each
  * sidecar that is listed, since a sidecar's size must be known before it is read. */
-#include "json-scan.h"
 #include "shutterfs/codec.h"
 
 #include <errno.h>
@@ -75,7 +74,7 @@ static void add_replicas(struct json *j, const struct sidecar *s)
 	json_end(j, ']');
 }
 
-static void add_label(struct json *j, const struct label *l)
+void json_label(struct json *j, const struct label *l)
 {
 	json_object(j, NULL);
 	json_string(j, "kind", l->kind);
@@ -98,7 +97,7 @@ static void add_labels(struct json *j, const struct labels *l)
 		return;
 	json_array(j, "labels");
 	for (size_t i = 0; i < l->n; i++)
-		add_label(j, &l->item[i]);
+		json_label(j, &l->item[i]);
 	json_end(j, ']');
 }
 
@@ -120,6 +119,9 @@ static bool is_rendered(const struct sidecar *s, const char *key)
 		if (strcmp(key, always[i]) == 0)
 			return true;
 	return (s->img_id && strcmp(key, "img_id") == 0) ||
+	       (s->comment && strcmp(key, "comment") == 0) ||
+	       (s->rating && strcmp(key, "rating") == 0) ||
+	       (s->history && strcmp(key, "history") == 0) ||
 	       (s->documents && strcmp(key, "documents") == 0) ||
 	       (s->event && strcmp(key, "event") == 0) ||
 	       (s->origin && strcmp(key, "origin") == 0) || (s->extra && strcmp(key, "extra") == 0);
@@ -160,12 +162,16 @@ int sidecar_render(const struct sidecar *s, struct buf *out)
 		json_string(&j, "state", snap_state_name[s->state]);
 	add_replicas(&j, s);
 	add_labels(&j, &s->labels);
+	optional(&j, "comment", s->comment);
+	if (s->rating)
+		json_int(&j, "rating", s->rating);
 	optional_raw(&j, "documents", s->documents);
 	optional_raw(&j, "event", s->event);
 	optional_raw(&j, "origin", s->origin);
 	optional_raw(&j, "extra", s->extra);
 	if (s->unknown)
 		r = json_scan(s->unknown, strlen(s->unknown), on_unknown, &unknown, why);
+	optional_raw(&j, "history", s->history);
 	json_end(&j, '}');
 	(void)buf_add(out, "\n", 1);
 	return r < 0 ? r : out->error;

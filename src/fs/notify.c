@@ -95,9 +95,6 @@ static void tell_snapshot(struct notifier *n, const struct change *c)
 
 static void tell_label(struct notifier *n, const struct change *c)
 {
-	struct catalog *cat = n->fs->parts.catalog;
-	struct label_row label, kind;
-
 	if (c->label == 0) {
 		inval_snap_names(n, (struct node){.kind = NODE_STARRED_DAY, .day = c->day},
 				 c->stem);
@@ -107,15 +104,16 @@ static void tell_label(struct notifier *n, const struct change *c)
 	inval_snap_names(n, (struct node){.kind = NODE_LABEL_DAY, .id = c->label, .day = c->day},
 			 c->stem);
 	inval_day_name(n, (struct node){.kind = NODE_LABEL, .id = c->label}, c->day);
-	/* Also when this was the last snapshot that had it. */
-	if (catalog_label_name(cat, c->label, false, &label) < 0)
-		return;
-	inval_dir(n, (struct node){.kind = NODE_KIND, .id = label.kind});
-	inval_name(n, (struct node){.kind = NODE_KIND, .id = label.kind}, label.name);
-	if (catalog_label_name(cat, label.kind, true, &kind) < 0)
-		return;
-	inval_dir(n, (struct node){.kind = NODE_LABELS});
-	inval_name(n, (struct node){.kind = NODE_LABELS}, kind.name);
+}
+
+static void tell_listing(struct notifier *n, const struct change *c)
+{
+	struct node dir = {.kind = NODE_LABELS};
+
+	if (c->kind != 0)
+		dir = (struct node){.kind = NODE_KIND, .id = c->kind};
+	inval_dir(n, dir);
+	inval_name(n, dir, c->name);
 }
 
 static void tell(struct notifier *n, const struct change *c)
@@ -142,6 +140,9 @@ static void tell(struct notifier *n, const struct change *c)
 		inval_dir(n, (struct node){.kind = NODE_CAMERAS});
 		if (catalog_camera(n->fs->parts.catalog, c->camera, &camera) == 0)
 			inval_name(n, (struct node){.kind = NODE_CAMERAS}, camera.name);
+		break;
+	case CHANGE_LABELS:
+		tell_listing(n, c);
 		break;
 	case CHANGE_UPLOAD:
 		inval_inode(n, (struct node){.kind = NODE_UPLOAD, .id = c->snapshot}, false);

@@ -107,7 +107,7 @@ static int take_in(struct ingest *in, const struct upload_row *row, const struct
 	if (r < 0)
 		return r;
 	in->active = true;
-	r = catalog_merge_sidecar(in->cat, picture.snapshot, s, in->target, in->n_targets);
+	r = catalog_merge_sidecar(in->cat, picture.snapshot, s);
 	if (r == 0)
 		set_state(in, row, UPLOAD_KEPT, picture.snapshot, NULL);
 	return r;
@@ -139,7 +139,11 @@ void consider_sidecar(struct ingest *in, struct entry *e, const struct upload_ro
 		r = take_in(in, row, &s);
 	if (r == -ENOENT)
 		r = hold(in, row, &s, final);
-	if (r == -EINVAL || r == -E2BIG)
+	if (r == -EEXIST)
+		set_state(in, row, UPLOAD_REJECTED, 0,
+			  "has a document twice (\"documents\": one created_by, direction and "
+			  "speed): remove one of the two");
+	else if (r == -EINVAL || r == -E2BIG)
 		set_state(in, row, UPLOAD_REJECTED, 0,
 			  "has more labels, or longer ones, than can be kept");
 	else if (broken && final)

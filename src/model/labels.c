@@ -1,5 +1,6 @@
 /* labels.c - who owns what in labels and sidecars, and the words for their states. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,24 @@ int labels_add(struct labels *l, const struct label *item)
 	return 0;
 }
 
+int labels_add_tag(struct labels *l, const char *tag)
+{
+	CLEANUP(freep) char *copy = strdup(tag);
+	char plain[] = "label";
+	struct label item = {.kind = plain, .value = copy, .score = NAN};
+	char *slash;
+
+	if (!copy)
+		return -ENOMEM;
+	slash = strchr(copy, '/');
+	if (slash && slash > copy && slash[1]) {
+		*slash = '\0';
+		item.kind = copy;
+		item.value = slash + 1;
+	}
+	return item.value[0] ? labels_add(l, &item) : -EINVAL;
+}
+
 void sidecar_done(struct sidecar *s)
 {
 	size_t i;
@@ -76,10 +95,12 @@ void sidecar_done(struct sidecar *s)
 	free(s->camera);
 	free(s->group);
 	free(s->mime);
+	free(s->comment);
 	free(s->documents);
 	free(s->event);
 	free(s->origin);
 	free(s->extra);
 	free(s->unknown);
+	free(s->history);
 	*s = (struct sidecar){0};
 }

@@ -174,9 +174,9 @@ static void tick_job(void *arg)
 
 static void look_at_activity(struct sync *s)
 {
-	bool run;
+	bool run, edits = catalog_take_edits(s->parts.catalog);
 
-	if (ingest_take_activity(s->parts.ingest)) {
+	if (ingest_take_activity(s->parts.ingest) || edits) {
 		for (size_t i = 0; i < s->n_stores; i++) {
 			pthread_mutex_lock(&s->store[i].lock);
 			s->store[i].next_due_us = 0;
@@ -329,7 +329,8 @@ struct sync *sync_free(struct sync *s)
 	if (s->started)
 		(void)pthread_join(s->thread, NULL);
 	s->house = pool_free(s->house);
-	if (s->started && (ingest_take_activity(s->parts.ingest) || s->tick_due))
+	if (s->started && (ingest_take_activity(s->parts.ingest) ||
+			   catalog_take_edits(s->parts.catalog) || s->tick_due))
 		make_durable(s); /* the tick that did not come any more */
 	for (size_t i = 0; i < s->n_stores; i++) {
 		s->store[i].pool = pool_free(s->store[i].pool);

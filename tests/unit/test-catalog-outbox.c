@@ -132,7 +132,8 @@ static void a_failure_waits_and_says_why(void **state)
 	struct catalog_totals totals;
 	struct store_row row;
 
-	ok(catalog_merge_sidecar(t->c, id, &sc, &target, 1));
+	catalog_set_stores(t->c, &target, 1);
+	ok(catalog_merge_sidecar(t->c, id, &sc));
 	ok(catalog_outbox_failed(t->c, &got.item[0], 5000, "no route\nto host"));
 	assert_int_equal(claim(t, t->cloud, 4999).n, 0); /* nor its sidecar */
 	ok(catalog_outbox_next(t->c, t->cloud, &due));
@@ -194,7 +195,8 @@ static void queued_again_while_under_way(void **state)
 	(void)finish(t, &got.item[0]);
 	got = claim(t, t->cloud, 1);
 	assert_int_equal(got.item[0].what, OUTBOX_SIDECAR);
-	ok(catalog_merge_sidecar(t->c, id, &sc, &target, 1));
+	catalog_set_stores(t->c, &target, 1);
+	ok(catalog_merge_sidecar(t->c, id, &sc));
 	assert_int_equal(claim(t, t->cloud, 1).n, 0); /* one at a time */
 	(void)finish(t, &got.item[0]);
 	got = claim(t, t->cloud, 1);

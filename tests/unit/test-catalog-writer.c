@@ -234,11 +234,11 @@ static void test_disk_full(void **state)
 	int64_t id = snap_at(f->c, "front", T0, 1);
 	assert_int_equal(db_write(f->c, limit_pages, NULL, false), 0);
 	struct sidecar s = {.extra = text};
-	assert_int_equal(catalog_merge_sidecar(f->c, id, &s, NULL, 0), -ENOSPC);
+	assert_int_equal(catalog_merge_sidecar(f->c, id, &s), -ENOSPC);
 	struct snap snap;
 	assert_int_equal(catalog_snap(f->c, id, &snap), 0); /* reading goes on */
 	assert_int_equal(db_write(f->c, limit_pages, f, false), 0);
-	assert_int_equal(catalog_merge_sidecar(f->c, id, &s, NULL, 0), 0);
+	assert_int_equal(catalog_merge_sidecar(f->c, id, &s), 0);
 	(void)snap_at(f->c, "front", T0, 2);
 	assert_sound(f->c);
 	free(text);
@@ -286,11 +286,10 @@ static void test_feed_says_what_happened(void **state)
 	int64_t id = snap_at(f->c, "front", T0, 1);
 	assert_int_equal(fed.added, 1);
 	assert_int_equal(fed.attr, 0);
-	assert_int_equal(catalog_merge_sidecar(f->c, id, &s, NULL, 0), 0);
+	assert_int_equal(catalog_merge_sidecar(f->c, id, &s), 0);
 	assert_int_equal(fed.label, 3);
 	assert_int_equal(fed.attr, 1);
-	assert_int_equal(catalog_merge_sidecar(f->c, id, &s, NULL, 0),
-			 0); /* the same again is no change */
+	assert_int_equal(catalog_merge_sidecar(f->c, id, &s), 0); /* the same again is no change */
 	assert_int_equal(fed.label, 3);
 	assert_int_equal(fed.attr, 1);
 	struct sha256 sha = sha_of(1);
@@ -376,7 +375,7 @@ static void test_wal_stays_small(void **state)
 		memset(text, 'a' + i % 26, 900000);
 		text[900000] = 0;
 		struct sidecar s = {.extra = text};
-		assert_int_equal(catalog_merge_sidecar(f->c, id, &s, NULL, 0), 0);
+		assert_int_equal(catalog_merge_sidecar(f->c, id, &s), 0);
 		assert_int_equal(stat(path, &st), 0);
 		biggest = st.st_size > biggest ? st.st_size : biggest;
 	}

@@ -126,6 +126,7 @@ static void test_targets(void **state)
 	bool settled = false, new;
 	assert_int_equal(catalog_store_id(f->c, "cloud", &target[0].store), 0);
 	assert_int_equal(catalog_store_id(f->c, "attic", &target[1].store), 0);
+	catalog_set_stores(f->c, target, 2);
 	r.target = target;
 	r.n_targets = 1;
 	r.dedupe = true;
@@ -142,7 +143,7 @@ static void test_targets(void **state)
 	assert_string_equal(item.key, "front/2020/12/31/" T0_IMG "_front.json");
 	assert_int_equal(catalog_outbox_done(f->c, &item, "etag2", 10, now_us(), &settled), 0);
 	struct sidecar star = {.starred = true, .has_starred = true};
-	assert_int_equal(catalog_merge_sidecar(f->c, id, &star, target, 2), 0);
+	assert_int_equal(catalog_merge_sidecar(f->c, id, &star), 0);
 	item.what = OUTBOX_PICTURE;
 	assert_int_equal(catalog_outbox_claim(f->c, cloud, now_us(), 10, take_item, &item), 0);
 	assert_int_equal(item.what, OUTBOX_SIDECAR);

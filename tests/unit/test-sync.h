@@ -64,6 +64,7 @@ static inline void town_open(struct town *t, const char *const *rules)
 	}
 	h->conf.fetch_threads = 8;
 	h->conf.fetch_deadline_us = 2000000;
+	catalog_set_stores(h->cat, t->target, t->n);
 	ok(ingest_new(&h->conf, h->cat, h->cache, t->target, t->n, h->camera, h->n_cameras,
 		      &h->in));
 	ok(fetch_new(&h->conf, h->cat, h->cache, t->slot, t->n, &t->fetch));
