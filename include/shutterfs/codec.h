@@ -60,6 +60,11 @@ int json_scan(const char *text, size_t len, json_member_fn *each, void *user, ch
 /* The same for one array: each element with key NULL. */
 int json_scan_array(const char *text, size_t len, json_member_fn *each, void *user,
 		    char why[WHY_MAX]) MUST_CHECK;
+/* The same for one value of any kind, without blanks around it, that begins at `line` and `column` of its file. */
+int json_check(const char *text, size_t len, unsigned line, unsigned column, char why[WHY_MAX])
+	MUST_CHECK;
+/* Appends what a checked string says. */
+int json_decode(const char *text, size_t len, struct buf *out) MUST_CHECK;
 
 /* ---- label documents: what other systems wrote about a picture ---- */
 struct label_document {
@@ -87,6 +92,39 @@ int sidecar_parse(const char *text, size_t len, struct sidecar *ret, char why[WH
  * in a newline. */
 int sidecar_render(const struct sidecar *s, struct buf *out) MUST_CHECK;
 
+/* ---- sidecars of other programs ---- */
+struct classes {     /* of YOLO: the names of 0, 1, 2... */
+	char **name; /* owned */
+	size_t n;
+};
+/* classes.txt: a name per line; else the "names" of data.yaml. -EBADMSG */
+int classes_parse(const char *name, const char *text, size_t len, struct classes *ret,
+		  char why[WHY_MAX]) MUST_CHECK;
+void classes_done(struct classes *c);
+struct beside { /* the picture that a sidecar belongs to */
+	const char *file;
+	unsigned width, height; /* 0: not known; then boxes in pixels are left out */
+};
+/* By the sidecar's name, and JSON by its shape: ours, a label document or several, Google Takeout, Frigate, COCO, COCO
+ * Camera Traps, MegaDetector (of many pictures the part about this one); .xmp; .txt is YOLO, with `classes`.  At most
+ * SIDECAR_BYTES; no entities in XML. -EBADMSG, -EFBIG */
+int foreign_parse(const char *name, const char *text, size_t len, const struct beside *pic,
+		  const struct classes *classes, struct sidecar *ret, char why[WHY_MAX]) MUST_CHECK;
+
+/* ---- big JSON files, one item at a time ---- */
+/* An item: a member of the outer object (key), an element of an array that is a member's value (key: the member's), or an
+ * element of the outer array (key NULL).  `raw` is checked as strictly as a sidecar, NUL-terminated, and gone after the call.
+ * Non-zero ends the reading with it. */
+typedef int json_item_fn(void *user, const char *key, const char *raw, size_t len);
+struct json_stream;
+int json_stream_new(size_t max_item, json_item_fn *fn, void *user, struct json_stream **ret)
+	MUST_CHECK;
+int json_stream_feed(struct json_stream *s, const char *data, size_t len, char why[WHY_MAX])
+	MUST_CHECK; /* -EBADMSG, -EFBIG with why */
+int json_stream_end(struct json_stream *s, char why[WHY_MAX])
+	MUST_CHECK; /* -EBADMSG: the text is not whole */
+struct json_stream *json_stream_free(struct json_stream *s);
+
 /* ---- JSON for status, queue and errors: a streaming writer ---- */
 struct json {
 	struct buf *out;
@@ -103,6 +141,10 @@ void json_double(struct json *j, const char *key, double value);
 void json_bool(struct json *j, const char *key, bool value);
 void json_raw(struct json *j, const char *key, const char *text); /* text is JSON already */
 void json_label(struct json *j, const struct label *l);           /* as in a sidecar's "labels" */
+
+/* Appends `object` with the members of the object `more` that it lacks. -EBADMSG with why; then `out` has a part of it */
+int json_merge(const char *object, size_t len, const char *more, size_t more_len, struct buf *out,
+	       char why[WHY_MAX]) MUST_CHECK;
 
 /* ---- S3's XML ---- */
 struct s3_object {

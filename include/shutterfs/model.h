@@ -31,6 +31,15 @@ enum upload_kind { UPLOAD_PICTURE, UPLOAD_SIDECAR, UPLOAD_OTHER };
 /* By extension, any case: .jpg .jpeg .jpe | .json | the rest */
 enum upload_kind upload_kind_of(const char *name);
 
+/* The place of a sidecar's name among those of a picture: 0 x.jpg.json, 1 x.json, 2 Google Takeout's, 3 x.jpg.xmp, 4 x.xmp,
+ * 5 x.txt; -ENOENT: it belongs to another. */
+int sidecar_rank(const char *picture, const char *name);
+/* The n-th name that its picture may have, from 0; -ENOENT: no more, -ENAMETOOLONG. */
+int sidecar_picture(const char *name, unsigned n, char out[NAME_LIMIT + 1]) MUST_CHECK;
+#define SIDECAR_CUT 46 /* bytes that Takeout leaves of a name that is too long, before .json */
+/* SIDECAR_CUT when the name may be such a one; 0: it is not. */
+size_t sidecar_cut(const char *name);
+
 /* img_id = %Y%m%dT%H-%M-%S-%f in the mount's zone, "-<dup>" appended when dup > 0; returns its length. */
 size_t img_id_format(int64_t taken_us, unsigned dup, char out[IMG_ID_MAX + 1]);
 /* The local time written in an img_id (zone_min 0: it does not say); -EINVAL if it is not one. */

@@ -17,6 +17,7 @@ struct key {
 
 struct scan {
 	const char *start, *p, *end;
+	unsigned line, column; /* of `start` in its file */
 	unsigned depth;
 	char *why;
 	struct buf
@@ -29,7 +30,7 @@ static int value(struct scan *s);
 
 static int fail(struct scan *s, const char *what)
 {
-	unsigned line = 1, column = 1;
+	unsigned line = s->line, column = s->column;
 
 	for (const char *p = s->start; p < s->p; p++) {
 		column++;
@@ -408,8 +409,13 @@ static int value(struct scan *s)
 static int scan(const char *text, size_t len, char open, json_member_fn *each, void *user,
 		char why[WHY_MAX])
 {
-	struct scan s = {
-		.start = text, .p = text, .end = text + len, .why = why, .keys = BUF(len + 1)};
+	struct scan s = {.start = text,
+			 .p = text,
+			 .end = text + len,
+			 .line = 1,
+			 .column = 1,
+			 .why = why,
+			 .keys = BUF(len + 1)};
 	int r;
 
 	blank(&s);
@@ -439,4 +445,31 @@ int json_scan_array(const char *text, size_t len, json_member_fn *each, void *us
 		    char why[WHY_MAX])
 {
 	return scan(text, len, '[', each, user, why);
+}
+
+int json_check(const char *text, size_t len, unsigned line, unsigned column, char why[WHY_MAX])
+{
+	struct scan s = {.start = text,
+			 .p = text,
+			 .end = text + len,
+			 .line = line,
+			 .column = column,
+			 .why = why,
+			 .keys = BUF(len + 1)};
+	int r = value(&s);
+
+	if (r == 0 && s.p < s.end)
+		r = fail(&s, "something follows the value");
+	buf_done(&s.keys);
+	free(s.key);
+	return r;
+}
+
+int json_decode(const char *text, size_t len, struct buf *out)
+{
+	char why[WHY_MAX];
+	struct scan s = {.start = text, .p = text, .end = text + len, .why = why};
+	int r = len > 0 && *text == '"' ? string(&s, out) : -EBADMSG;
+
+	return r < 0 ? r : out->error;
 }

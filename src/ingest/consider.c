@@ -222,8 +222,8 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 	char camera[CAMERA_MAX + 1], title[NAME_LIMIT + 1];
 	struct hashes h;
 	struct when when;
-	int64_t side_entry;
-	bool has_side = sidecar_beside(in, row, &side, &side_entry) == 0;
+	struct companions beside;
+	bool has_side = sidecar_beside(in, row, jpeg->width, jpeg->height, &side, &beside) == 0;
 
 	when_taken(has_side ? &side : NULL, jpeg, path, row, &when);
 	if (!when.sure && !final) {
@@ -259,11 +259,11 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 	}
 	if (r < 0)
 		return r;
-	/* Also one that was closed, or written again, meanwhile. */
-	sidecar_done(&side);
-	side = (struct sidecar){0};
-	if (sidecar_beside(in, row, &side, &side_entry) == 0)
-		(void)!consider_id(in, side_entry, false);
+	/* Also those that were closed, or written again, meanwhile. */
+	if (sidecars_of(in, row, &beside) < 0)
+		return 0;
+	for (size_t i = 0; i < beside.n; i++)
+		(void)!consider_id(in, beside.item[i].row.id, false);
 	return 0;
 }
 
@@ -332,17 +332,16 @@ static int consider_locked(struct ingest *in, struct entry *e, bool final)
 			look_later(in, &row, UPLOAD_OPEN, TEMPORARY_KEEP_US);
 		return 0;
 	}
-	switch (upload_kind_of(row.name)) {
-	case UPLOAD_PICTURE:
+	if (upload_kind_of(row.name) == UPLOAD_PICTURE)
 		consider_picture(in, e, &row, path.data, final);
-		break;
-	case UPLOAD_SIDECAR:
+	else if (is_template(row.name))
+		consider_template(in, e, &row, final);
+	else if (is_class_list(row.name))
+		consider_class_list(in, &row);
+	else if (is_sidecar_name(row.name))
 		consider_sidecar(in, e, &row, final);
-		break;
-	case UPLOAD_OTHER:
+	else
 		consider_other(in, &row, final);
-		break;
-	}
 	return 0;
 }
 

@@ -121,15 +121,54 @@ struct jpeg_info;
 void when_taken(const struct sidecar *side, const struct jpeg_info *jpeg, const char *path,
 		const struct upload_row *row, struct when *ret);
 
+/* ---- beside.c: entries that belong to each other ---- */
+struct companions { /* of one picture, best first */
+	struct {
+		struct upload_row row;
+		int rank; /* of sidecar_rank */
+	} item[8];
+	size_t n;
+};
+int sidecars_of(struct ingest *in, const struct upload_row *picture, struct companions *ret)
+	MUST_CHECK;
+/* The registered picture of a sidecar; -ENOENT: none (yet). */
+int picture_beside(struct ingest *in, const struct upload_row *side, struct upload_row *ret)
+	MUST_CHECK;
+int read_entry(struct ingest *in, int64_t id, size_t max, struct buf *ret) MUST_CHECK;
+/* A whole file of that name in `dir` or above it, the nearest one; -ENOENT. */
+int find_above(struct ingest *in, int64_t dir, const char *name, struct upload_row *ret) MUST_CHECK;
+struct classes;
+int classes_above(struct ingest *in, int64_t dir, struct classes *ret) MUST_CHECK; /* -ENOENT */
+bool is_class_list(const char *name);
+
 /* ---- pair.c ---- */
-/* The whole sidecar lying beside a picture, parsed; -ENOENT: none. A broken one is judged by itself, when its time has come. */
-int sidecar_beside(struct ingest *in, const struct upload_row *picture, struct sidecar *ret,
-		   int64_t *ret_entry) MUST_CHECK;
+bool has_suffix(const char *name, const char *suffix); /* any case */
+bool is_sidecar_name(const char *name);
+/* What the whole sidecars lying beside a picture say together; -ENOENT: none. A broken one is judged by itself, when its time has
+ * come. ret_list: all of them, set in any case. */
+int sidecar_beside(struct ingest *in, const struct upload_row *picture, unsigned width,
+		   unsigned height, struct sidecar *ret, struct companions *ret_list) MUST_CHECK;
 void consider_sidecar(struct ingest *in, struct entry *e, const struct upload_row *row, bool final);
 
 /* ---- damage.c ---- */
 /* A blob of the spool after a start; where a power cut took its bytes, what was registered with them is taken back. */
 int look_at_spooled(struct ingest *in, const struct sha256 *sha) MUST_CHECK;
+
+/* ---- session.c ---- */
+struct session { /* what is added to each document; empty: nothing */
+	struct buf session, hardware;
+};
+int session_load(struct ingest *in, int64_t dir, struct session *ret) MUST_CHECK;
+void session_done(struct session *s);
+/* Appends the document with what it lacks. -EBADMSG with why */
+int session_add(const struct session *s, const char *document, size_t len, struct buf *out,
+		char *why) MUST_CHECK;
+int add_session(struct ingest *in, int64_t dir, struct sidecar *s, char *why)
+	MUST_CHECK; /* to all its documents */
+bool is_template(const char *name);
+void consider_template(struct ingest *in, struct entry *e, const struct upload_row *row,
+		       bool final);
+void consider_class_list(struct ingest *in, const struct upload_row *row);
 
 /* ---- capture.c ---- */
 int captures_new(struct ingest *in, const struct camera_slot *camera, size_t n) MUST_CHECK;
