@@ -79,7 +79,7 @@ struct label {
 	double box[4]; /* normalised x, y, width, height */
 };
 struct labels {
-	struct label *item; /* owned */
+	struct label *item; /* owned; only labels_add() makes it grow */
 	size_t n;
 	bool looked; /* false: nobody looked (the key is absent); true with n == 0: looked, nothing there */
 };

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WORDS_MAX = 262144 };
+
 static const struct {
 	enum option option;
 	const char *name;
@@ -29,11 +31,14 @@ static int args_init(struct args *a, int argc)
 	return a->operand ? 0 : -ENOMEM;
 }
 
-static int add_mount_options(struct args *a, const char *text)
+static int add_mount_options(struct args *a, const char *text, struct buf *err)
 {
 	if (a->mount.len)
 		(void)buf_str(&a->mount, ",");
-	return buf_str(&a->mount, text);
+	if (buf_str(&a->mount, text) != -EFBIG)
+		return a->mount.error;
+	(void)buf_printf(err, "mount options have at most %zu bytes\n", a->mount.max);
+	return -EINVAL;
 }
 
 /* "-cFILE" and "-c FILE" are the same. */
@@ -74,7 +79,7 @@ static int take_option(unsigned allowed, int argc, const char *const *argv, int 
 	a->given |= options[n].option;
 	if (options[n].option == OPT_CONFIG)
 		a->config = value;
-	return options[n].option == OPT_MOUNT ? add_mount_options(a, value) : 0;
+	return options[n].option == OPT_MOUNT ? add_mount_options(a, value, err) : 0;
 }
 
 static int take_words(unsigned allowed, int argc, const char *const *argv, struct args *a,
@@ -122,6 +127,26 @@ int args_parse(unsigned allowed, size_t least, size_t most, int argc, const char
 	return 0;
 }
 
+int args_split(const struct buf *request, const char ***ret, int *ret_n)
+{
+	const char **word;
+	int n = 0;
+
+	for (size_t i = 0; i < request->len; i++)
+		n += !request->data[i];
+	if (n > WORDS_MAX)
+		return -E2BIG;
+	word = calloc((size_t)n + 1, sizeof(*word));
+	if (!word)
+		return -ENOMEM;
+	n = 0;
+	for (const char *p = request->data; *p; p += strlen(p) + 1)
+		word[n++] = p;
+	*ret = word;
+	*ret_n = n;
+	return 0;
+}
+
 /* "-sfnv" in one word, "-o OPTS", "-t TYPE", "-N NS". */
 static int take_helper_option(int argc, const char *const *argv, int *i, struct args *a, bool *fake,
 			      struct buf *err)
@@ -140,7 +165,7 @@ static int take_helper_option(int argc, const char *const *argv, int *i, struct 
 			return -EINVAL;
 		}
 		value = p[1] ? p + 1 : argv[++*i];
-		return *p == 'o' ? add_mount_options(a, value) : 0;
+		return *p == 'o' ? add_mount_options(a, value, err) : 0;
 	}
 	return 0;
 }

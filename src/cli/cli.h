@@ -32,6 +32,8 @@ void args_done(struct args *a);
 /* argv[0] is the verb's name and is passed over.  -EINVAL with a line in err. */
 int args_parse(unsigned allowed, size_t least, size_t most, int argc, const char *const *argv,
 	       struct args *ret, struct buf *err) MUST_CHECK;
+/* A request's words, each ended by a NUL, up to the empty one; *ret is owned, the words are the request's.  -E2BIG. */
+int args_split(const struct buf *request, const char ***ret, int *ret_n) MUST_CHECK;
 /* "mount.shutterfs SPEC DIR [-sfnv] [-o OPTS] [-t TYPE] [-N NS]" as mount(8) calls it; *ret_fake: check only (-f). */
 int args_parse_helper(int argc, const char *const *argv, struct args *ret, bool *ret_fake,
 		      struct buf *err) MUST_CHECK;

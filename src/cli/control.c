@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CLIENTS = 16, REQUEST_S = 10, WORDS_MAX = 262144, READ_BYTES = 65536 };
+enum { CLIENTS = 16, REQUEST_S = 10, READ_BYTES = 65536 };
 
 struct client {
 	struct control *control;
@@ -58,33 +58,13 @@ static int read_request(struct client *c, struct buf *out)
 	}
 }
 
-static int split_words(const struct buf *request, const char ***ret, int *ret_n)
-{
-	const char **word;
-	int n = 0;
-
-	for (size_t i = 0; i < request->len; i++)
-		n += !request->data[i];
-	if (n > WORDS_MAX)
-		return -E2BIG;
-	word = calloc((size_t)n + 1, sizeof(*word));
-	if (!word)
-		return -ENOMEM;
-	n = 0;
-	for (const char *p = request->data; *p; p += strlen(p) + 1)
-		word[n++] = p;
-	*ret = word;
-	*ret_n = n;
-	return 0;
-}
-
 static int run_request(struct client *c, const struct buf *request, struct io *io)
 {
 	CLEANUP(buf_done) struct buf err = BUF(4096);
 	CLEANUP(args_done) struct args args = {0};
 	CLEANUP(freep) const char **word = NULL;
 	const struct verb *v;
-	int n = 0, r = split_words(request, &word, &n);
+	int n = 0, r = args_split(request, &word, &n);
 
 	v = r == 0 && n > 0 ? verb_find(word[0]) : NULL;
 	if (!v || !v->run) {

@@ -406,8 +406,8 @@ static int value(struct scan *s)
 	return word(s);
 }
 
-static int scan(const char *text, size_t len, char open, json_member_fn *each, void *user,
-		char why[WHY_MAX])
+static int scan_once(const char *text, size_t len, char open, json_member_fn *each, void *user,
+		     char *why)
 {
 	struct scan s = {.start = text,
 			 .p = text,
@@ -434,6 +434,15 @@ static int scan(const char *text, size_t len, char open, json_member_fn *each, v
 	buf_done(&s.keys);
 	free(s.key);
 	return r;
+}
+
+/* Twice: of a text that turns out to be bad, or to say something twice, nobody has been told anything. */
+static int scan(const char *text, size_t len, char open, json_member_fn *each, void *user,
+		char why[WHY_MAX])
+{
+	int r = scan_once(text, len, open, NULL, NULL, why);
+
+	return r < 0 || !each ? r : scan_once(text, len, open, each, user, why);
 }
 
 int json_scan(const char *text, size_t len, json_member_fn *each, void *user, char why[WHY_MAX])

@@ -68,7 +68,8 @@ struct node node_from_ino(uint64_t ino)
 	}
 	/* Numbers come back from NFS clients, too: nothing that was never given out gets any further. */
 	if ((is_single(n.kind) && n.id) || (n.kind == NODE_YEAR && n.id > YEAR_MAX) ||
-	    (n.kind == NODE_MONTH && n.id > YEAR_MAX * 12 + 11) || n.day > DAY_MAX)
+	    (n.kind == NODE_MONTH && n.id > YEAR_MAX * 12 + 11) || n.day > DAY_MAX ||
+	    node_ino(n) != ino)
 		n = (struct node){.kind = NODE_NONE};
 	return n;
 }

@@ -52,10 +52,13 @@ int labels_add(struct labels *l, const struct label *item)
 	copy.by = item->by ? strdup(item->by) : NULL;
 	if (!copy.kind || !copy.value || (item->by && !copy.by))
 		return -ENOMEM;
-	grown = reallocarray(l->item, l->n + 1, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	l->item = grown;
+	if ((l->n & (l->n - 1)) ==
+	    0) { /* 0 or a power of two: full, since only this makes it grow */
+		grown = reallocarray(l->item, l->n ? 2 * l->n : 1, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		l->item = grown;
+	}
 	l->item[l->n++] = copy;
 	l->looked = true;
 	copy = (struct label){0};

@@ -12,6 +12,7 @@
 
 #define HEADER_BYTES_MAX (64u * 1024)
 #define HEADER_LINES_MAX 256
+#define DATE_MAX_S INT64_C(253402300799) /* the end of the year 9999 */
 #define RETRY_AFTER_MAX_US (24 * 3600 * INT64_C(1000000))
 
 struct value {
@@ -46,13 +47,15 @@ static int parse_number(struct value v, uint64_t *ret)
 	return 0;
 }
 
-/* Seconds since 1970 of an HTTP date; -1: not one. */
+/* Seconds since 1970 of an HTTP date; -1: not one, or one that no calendar here has. */
 static int64_t parse_date(struct value v)
 {
 	char text[64] = "";
+	int64_t date;
 
 	keep(text, sizeof(text), v, false);
-	return text[0] ? (int64_t)curl_getdate(text, NULL) : -1;
+	date = text[0] ? (int64_t)curl_getdate(text, NULL) : -1;
+	return date > DATE_MAX_S ? -1 : date;
 }
 
 static int take_length(struct answer *a, struct value v)

@@ -133,19 +133,30 @@ static int open_one(struct dir *d, int parent, const char *name, bool make)
 	return fd < 0 ? -errno : fd;
 }
 
+/* All of it, before the first directory is made for it. */
+static int check_key(const char *key)
+{
+	char name[NAME_LIMIT + 1];
+	int r = 0;
+
+	for (unsigned depth = 0; r == 0 && key; depth++)
+		r = depth > DIR_DEPTH_MAX ? -ENAMETOOLONG : next_component(key, name, &key);
+	return r;
+}
+
 int dir_parent(struct dir *d, const char *key, bool make, int *ret_fd, const char **ret_name)
 {
 	/* not a dup: that would share its place in the listing */
 	CLEANUP(closep) int fd = openat(d->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char name[NAME_LIMIT + 1];
 	const char *rest;
-	int r = 0;
+	int r = check_key(key);
 
+	if (r < 0)
+		return r;
 	if (fd < 0)
 		return -errno;
-	for (unsigned depth = 0;; depth++) {
-		if (depth > DIR_DEPTH_MAX)
-			return -ENAMETOOLONG;
+	for (;;) {
 		r = next_component(key, name, &rest);
 		if (r < 0)
 			return r;
