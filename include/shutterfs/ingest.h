@@ -63,6 +63,10 @@ int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags
 	MUST_CHECK; /* O_EXCL, O_TRUNC obeyed */
 /* For reading or writing.  A registered picture opened for reading: -ENODATA, read its snapshot instead. */
 int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **ret) MUST_CHECK;
+/* It was opened in a process that is gone: what was written there is looked at when this one is closed. */
+void ingest_resume(struct upload_file *f);
+/* Writers may still have open what such a process left unfinished: ingest_recover() gives them time to go on. */
+void ingest_resumes(struct ingest *in);
 int64_t
 ingest_snapshot(struct upload_file *f); /* the snapshot its entry was last registered as; 0: none */
 int ingest_fd(

@@ -11,20 +11,6 @@
 #include "shutterfs/codec.h"
 #include "shutterfs/net.h"
 
-static int open_lock(struct app *app, struct buf *err)
-{
-	CLEANUP(lock_owner_done) struct lock_owner owner = {0};
-	int r = state_lock(app->conf->state, app->mountpoint, &app->lock_fd, &owner);
-
-	if (r == -EBUSY)
-		(void)buf_printf(err, "another shutterfs uses %s (pid %ld)%s\n", app->conf->state,
-				 owner.pid, app->mountpoint ? "; is it mounted already?" : "");
-	else if (r < 0)
-		(void)buf_printf(err, "cannot use the state directory %s: %s\n", app->conf->state,
-				 strerror(-r));
-	return r;
-}
-
 static int open_lower(struct app *app, struct buf *err)
 {
 	const struct config *conf = app->conf;
@@ -159,16 +145,34 @@ static int open_upper(struct app *app)
 
 int app_open(const struct config *conf, const char *mountpoint, struct buf *err, struct app **ret)
 {
-	struct app *app = calloc(1, sizeof(*app));
-	int r;
+	int fd, r = state_lock_or_say(conf->state, mountpoint, err, &fd);
 
-	if (!app)
+	return r < 0 ? r : app_open_locked(conf, mountpoint, fd, err, ret);
+}
+
+int app_open_locked(const struct config *conf, const char *mountpoint, int lock_fd, struct buf *err,
+		    struct app **ret)
+{
+	struct app *app = calloc(1, sizeof(*app));
+	int r = 0;
+
+	if (!app) {
+		closep(&lock_fd);
 		return -ENOMEM;
+	}
 	app->conf = conf;
-	app->lock_fd = -1;
+	app->lock_fd = lock_fd;
 	(void)pthread_rwlock_init(&app->hooks, NULL);
 	app->mountpoint = mountpoint ? strdup(mountpoint) : NULL;
-	r = mountpoint && !app->mountpoint ? -ENOMEM : open_lock(app, err);
+	if (mountpoint && !app->mountpoint)
+		r = -ENOMEM;
+	if (r == 0 && !state_lock_is_of(lock_fd, conf->state)) {
+		(void)buf_printf(
+			err,
+			"the config names another state directory, %s: unmount, and mount again\n",
+			conf->state);
+		r = -ESTALE;
+	}
 	if (r == 0)
 		r = open_lower(app, err);
 	if (r == 0)

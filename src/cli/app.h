@@ -13,6 +13,7 @@
 #include "shutterfs/store.h"
 #include "shutterfs/sync.h"
 
+enum { CONFINED_TEXT = 96 };
 struct app {
 	const struct config *conf; /* borrowed */
 	int lock_fd;
@@ -28,6 +29,11 @@ struct app {
 	struct sync *sync;
 	struct fs *fs;
 	char *mountpoint; /* set before the mount serves; NULL: a verb without a mount */
+	/* of a worker; set before the mount serves */
+	long supervisor;   /* its pid */
+	unsigned restarts; /* workers before this one */
+	bool confined;
+	char confined_by[CONFINED_TEXT]; /* or why not */
 	/* Over `hooked`: callbacks of fetch and ingest may still come while sync and fs are taken down. */
 	pthread_rwlock_t hooks;
 	bool hooked;
@@ -37,6 +43,9 @@ struct app {
  * none).  Failure: lines in err; -EBUSY: somebody else has the state. */
 int app_open(const struct config *conf, const char *mountpoint, struct buf *err, struct app **ret)
 	MUST_CHECK;
+/* The same for who has the lock of the state already; it is taken over. */
+int app_open_locked(const struct config *conf, const char *mountpoint, int lock_fd, struct buf *err,
+		    struct app **ret) MUST_CHECK;
 int app_start_sync(struct app *app, struct buf *err) MUST_CHECK;
 int app_new_fs(struct app *app, const char *options, struct buf *err) MUST_CHECK;
 struct app *app_close(struct app *app); /* within 5 s; NULL in, NULL out */
@@ -50,6 +59,9 @@ void lock_owner_done(struct lock_owner *o);
 /* Makes <state> 0700 and takes <state>/lock: -EBUSY with *ret_owner when it is held; freed by closing the descriptor. */
 int state_lock(const char *state, const char *mountpoint, int *ret_fd, struct lock_owner *ret_owner)
 	MUST_CHECK;
+int state_lock_or_say(const char *state, const char *mountpoint, struct buf *err, int *ret_fd)
+	MUST_CHECK;                               /* failure: a line in err */
+bool state_lock_is_of(int fd, const char *state); /* this lock is that state's */
 int state_lock_owner(const char *state, struct lock_owner *ret)
 	MUST_CHECK; /* as written; -ENOENT */
 

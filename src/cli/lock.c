@@ -67,6 +67,16 @@ static int write_owner(int fd, const char *mountpoint)
 	return r < 0 ? r : write_all(fd, text.data, text.len);
 }
 
+bool state_lock_is_of(int fd, const char *state)
+{
+	CLEANUP(closep) int dir = -1;
+	struct stat mine, theirs;
+
+	return open_state(state, &dir) == 0 && fstat(fd, &mine) == 0 &&
+	       fstatat(dir, "lock", &theirs, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
+}
+
 int state_lock(const char *state, const char *mountpoint, int *ret_fd, struct lock_owner *ret_owner)
 {
 	CLEANUP(closep) int dir = -1;
@@ -93,4 +103,18 @@ int state_lock(const char *state, const char *mountpoint, int *ret_fd, struct lo
 		return r;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int state_lock_or_say(const char *state, const char *mountpoint, struct buf *err, int *ret_fd)
+{
+	CLEANUP(lock_owner_done) struct lock_owner owner = {0};
+	int r = state_lock(state, mountpoint, ret_fd, &owner);
+
+	if (r == -EBUSY)
+		(void)buf_printf(err, "another shutterfs uses %s (pid %ld)%s\n", state, owner.pid,
+				 mountpoint ? "; is it mounted already?" : "");
+	else if (r < 0)
+		(void)buf_printf(err, "cannot use the state directory %s: %s\n", state,
+				 strerror(-r));
+	return r;
 }

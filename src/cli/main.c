@@ -1,5 +1,5 @@
 /* main.c - which of its faces the program is called by: a verb, "CONFIG MOUNTPOINT -o ..." of mount.fuse3, or mount.shutterfs. */
-#include "cli.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,6 +65,17 @@ static int run_verb(const struct verb *v, int argc, const char *const *argv, str
 	return strcmp(v->name, "check") == 0 ? cmd_check(&args, io) : cmd_verb(v, &args, io);
 }
 
+/* What a supervisor starts; of no use to people. */
+static int run_serve(int argc, const char *const *argv, struct io *io)
+{
+	CLEANUP(buf_done) struct buf err = BUF(4096);
+	CLEANUP(args_done) struct args args = {0};
+	int r = args_parse(OPT_CONFIG | OPT_MOUNT | OPT_STAY | OPT_VERBOSE, 1, 1, argc, argv, &args,
+			   &err);
+
+	return r < 0 ? wrong_usage(io, &err) : cmd_serve(&args, io);
+}
+
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -100,6 +111,8 @@ int main(int argc, char **argv)
 		io_out(&io, "shutterfs %s", VERSION);
 		return EXIT_DONE;
 	}
+	if (strcmp(words[1], "serve") == 0)
+		return run_serve(argc - 1, words + 1, &io);
 	v = verb_find(words[1]);
 	if (v)
 		return run_verb(v, argc - 1, words + 1, &io);

@@ -150,6 +150,20 @@ static void json_totals(struct app *app, const struct catalog_totals *t, struct 
 	json_end(j, '}');
 }
 
+static void json_worker(const struct app *app, struct json *j)
+{
+	if (!app->fs) {
+		json_string(j, "worker", NULL);
+		return;
+	}
+	json_object(j, "worker");
+	json_bool(j, "confined", app->confined);
+	json_string(j, "confined_by", app->confined ? app->confined_by : NULL);
+	json_string(j, "not_confined_because", app->confined ? NULL : app->confined_by);
+	json_int(j, "restarts", (int64_t)app->restarts);
+	json_end(j, '}');
+}
+
 int status_json(struct app *app, struct buf *out)
 {
 	struct json j = {.out = out, .lines = true};
@@ -162,6 +176,7 @@ int status_json(struct app *app, struct buf *out)
 	json_string(&j, "version", VERSION);
 	json_string(&j, "mountpoint", app->mountpoint);
 	json_string(&j, "read_path", app->fs ? fs_read_path(app->fs) : NULL);
+	json_worker(app, &j);
 	json_string(&j, "decoder", codec_cage());
 	json_int(&j, "snapshots", t.snapshots);
 	json_array(&j, "cameras");
@@ -314,6 +329,8 @@ static int metrics_prom(void *user, struct buf *out)
 	metric(out, "counter", "fetch_ahead_used_total", "Of these: opened since.",
 	       (int64_t)f.ahead_used);
 	metric(out, "gauge", "fetch_in_flight", "Pictures being fetched.", (int64_t)f.in_flight);
+	metric(out, "counter", "worker_restarts_total", "Workers that died, or were replaced.",
+	       (int64_t)app->restarts);
 	metric(out, "gauge", "resident_bytes", "Memory of the process.", resident_bytes());
 	return out->error;
 }
@@ -333,7 +350,9 @@ static int status_file(void *user, struct buf *out)
 /* `umount` waits for the process that is behind the mount. */
 static int pid_file(void *user, struct buf *out)
 {
-	return buf_printf(out, "%ld\n", (long)getpid());
+	const struct app *app = user;
+
+	return buf_printf(out, "%ld\n", app->supervisor);
 }
 
 const struct fs_ghost_file ghost_files[] = {
@@ -418,6 +437,10 @@ int status_text(struct app *app, struct buf *out)
 				 fs_read_path(app->fs));
 	else
 		(void)buf_str(out, "mounted    no\n");
+	if (app->fs)
+		(void)buf_printf(out, "worker     %s (%s), restarts %u\n",
+				 app->confined ? "confined" : "not confined", app->confined_by,
+				 app->restarts);
 	(void)buf_printf(out, "decoder    %s\n", codec_cage());
 	(void)buf_printf(out, "snapshots  %" PRId64 "\n", t.snapshots);
 	r = each_camera(app, text_camera, out);

@@ -2,6 +2,7 @@
 #include "nodes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 const struct node_ops *node_ops(struct node n)
@@ -29,6 +30,18 @@ static void reply_entry(fuse_req_t req, int r, const struct fuse_entry_param *e)
 		(void)fuse_reply_entry(req, e);
 }
 
+/* What a request that came again wanted to make, and finds there. */
+static int settle_entry(struct fs *fs, int r, struct node dir, const char *name,
+			struct fuse_entry_param *e)
+{
+	struct node n;
+
+	if (r != -EEXIST || fs_settled(r, -EEXIST) < 0)
+		return r;
+	r = fs_lookup(fs, dir, name, &n);
+	return r < 0 ? r : fs_entry(fs, n, e);
+}
+
 static int name_fits(const char *name)
 {
 	return strlen(name) > NAME_LIMIT ? -ENAMETOOLONG : 0;
@@ -44,13 +57,15 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct handle *h = NULL;
 	int r = name_fits(name);
 
+	if (fs_resent()) /* it may be there because of this very request */
+		fi->flags &= ~O_EXCL;
 	if (r == 0)
 		r = ops->create ? ops->create(&a, dir, name, mode & 07777, fi, &e, &h) : -EROFS;
 	if (r < 0) {
 		(void)fuse_reply_err(req, -r);
 		return;
 	}
-	fi->fh = (uint64_t)(uintptr_t)h;
+	fi->fh = h->number;
 	if (fuse_reply_create(req, &e, fi) < 0)
 		handle_free(a.fs, h);
 }
@@ -67,6 +82,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 		r = -EPERM;
 	if (r == 0)
 		r = ops->mknod(&a, dir, name, mode & 07777, &e);
+	r = settle_entry(a.fs, r, dir, name, &e);
 	reply_entry(req, r, &e);
 }
 
@@ -80,6 +96,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 	if (r == 0)
 		r = ops->mkdir(&a, dir, name, mode & 07777, &e);
+	r = settle_entry(a.fs, r, dir, name, &e);
 	reply_entry(req, r, &e);
 }
 
@@ -89,7 +106,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	const struct node_ops *ops = node_ops(dir);
 	int r = ops->unlink ? ops->unlink(fuse_req_userdata(req), dir, name) : -EPERM;
 
-	(void)fuse_reply_err(req, -r);
+	(void)fuse_reply_err(req, -fs_settled(r, -ENOENT));
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -98,7 +115,7 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	const struct node_ops *ops = node_ops(dir);
 	int r = ops->rmdir ? ops->rmdir(fuse_req_userdata(req), dir, name) : -EPERM;
 
-	(void)fuse_reply_err(req, -r);
+	(void)fuse_reply_err(req, -fs_settled(r, -ENOENT));
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -110,7 +127,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 
 	if (r == 0)
 		r = ops->rename(fuse_req_userdata(req), dir, name, new_dir, new_name, flags);
-	(void)fuse_reply_err(req, -r);
+	(void)fuse_reply_err(req, -fs_settled(r, -ENOENT));
 }
 
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -131,14 +148,23 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 
 	if (r == 0)
 		r = ops->link(fuse_req_userdata(req), node_from_ino(ino), dir, new_name, &e);
+	r = settle_entry(fuse_req_userdata(req), r, dir, new_name, &e);
 	reply_entry(req, r, &e);
+}
+
+/* How a handle was opened, where the request does not say: as one that can do all its node allows. */
+static int flags_unknown(fuse_ino_t ino)
+{
+	return node_ops(node_from_ino(ino))->open_write ? O_RDWR : O_RDONLY;
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_of(req, ino, fi, fi->flags);
 
+	if (!h)
+		return;
 	if (h->kind == HANDLE_UPLOAD)
 		upload_write(fuse_req_userdata(req), req, h, data, size, off);
 	else
@@ -147,18 +173,23 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
-	int r = h->kind == HANDLE_UPLOAD ? ingest_flush(h->file) : 0;
+	struct handle *h = handle_of(req, ino, fi, flags_unknown(ino));
+	int r;
 
+	if (!h)
+		return;
+	r = h->kind == HANDLE_UPLOAD ? ingest_flush(h->file) : 0;
 	(void)fuse_reply_err(req, -r);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_of(req, ino, fi, flags_unknown(ino));
 	int r = 0;
 
+	if (!h)
+		return;
 	if (h->kind == HANDLE_UPLOAD)
 		r = ingest_fsync(h->file);
 	else if (node_from_ino(ino).kind ==
@@ -172,12 +203,15 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 {
 	struct node n = node_from_ino(ino);
 	const struct node_ops *ops = node_ops(n);
+	struct handle *h = NULL;
 
-	if (ops->setattr)
-		ops->setattr(fuse_req_userdata(req), req, n, attr, to_set,
-			     fi ? handle_of(fi) : NULL);
-	else
+	if (!ops->setattr) {
 		(void)fuse_reply_err(req, EROFS);
+		return;
+	}
+	if (fi && !(h = handle_of(req, ino, fi, O_RDWR)))
+		return;
+	ops->setattr(fuse_req_userdata(req), req, n, attr, to_set, h);
 }
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
@@ -188,7 +222,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	int r = ops->setxattr ? ops->setxattr(fuse_req_userdata(req), n, name, value, size, flags)
 			      : -EROFS;
 
-	(void)fuse_reply_err(req, -r);
+	(void)fuse_reply_err(req, -fs_settled(r, -EEXIST));
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
@@ -197,5 +231,5 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	const struct node_ops *ops = node_ops(n);
 	int r = ops->removexattr ? ops->removexattr(fuse_req_userdata(req), n, name) : -EROFS;
 
-	(void)fuse_reply_err(req, -r);
+	(void)fuse_reply_err(req, -fs_settled(r, -ENODATA));
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <pthread.h>
+#include <sys/uio.h>
 
 #include "inode.h"
 #include "shutterfs/fs.h"
@@ -23,29 +24,59 @@ struct notifier; /* notify.c */
 struct parked;   /* park.c */
 struct passthrough;
 
+struct mount_choice { /* options that are ours, not the kernel's */
+	bool no_passthrough, no_takeover;
+};
+
+enum { HANDLE_BUCKETS = 4096 };
 struct fs {
 	struct fs_parts parts;
 	struct fuse_session *session;
-	char *mountpoint; /* NULL until mounted */
+	struct mount_choice choice;
 	uid_t uid;
 	gid_t gid;
 	int64_t mounted_us;
 	struct notifier *notifier;
-	struct passthrough *passthrough; /* NULL: switched off */
-	_Atomic uint64_t init_unique;    /* of the INIT that offered passthrough; 0: none did */
-	_Atomic bool ready;              /* INIT is answered */
-	bool over;                       /* fs_end() was there */
-	pthread_mutex_t lock;            /* guards all below */
+	struct teller *teller;
+	struct passthrough *passthrough; /* NULL: switched off; set before the first request */
+	struct fs_link *link;            /* while it connects, in one thread; else NULL */
+	bool turned;                     /* another one served it before */
+	bool connected;                  /* INIT is answered */
+	uint64_t last_handle;            /* handle_lock; turn << 40, and a number */
+	pthread_mutex_t handle_lock;
+	struct handle *handle[HANDLE_BUCKETS]; /* handle_lock; by their number */
+	bool over;                             /* fs_end() was there */
+	pthread_mutex_t lock;                  /* guards all below */
 	struct parked *parked;
 	unsigned answering;  /* parked requests that were taken off and are being answered */
 	pthread_cond_t idle; /* answering became 0 */
 	bool ending;         /* nothing is parked any more */
 	int64_t complained, complained_us; /* the last snapshot whose fetch failed, and when */
-	struct handle *handles;
 };
 
-/* ---- session.c: mounting, and what passes between libfuse and the kernel ---- */
-int session_mount(struct fs *fs, const char *mountpoint) MUST_CHECK;
+/* ---- mount.c ---- */
+int session_new(const char *options, const struct fuse_lowlevel_ops *ops, void *user,
+		struct buf *err, struct fuse_session **ret, struct mount_choice *ret_choice)
+	MUST_CHECK;
+
+/* ---- session.c: what passes between libfuse and the kernel ---- */
+/* The request that this thread is about was given to another process before, which may have carried it out. */
+bool fs_resent(void);
+/* The same for one that then finds its work `done` (an errno): it is. */
+static inline int fs_settled(int r, int done)
+{
+	return r == done && fs_resent() ? 0 : r;
+}
+
+/* ---- teller.c: writes notifications ---- */
+struct teller;
+int teller_new(struct teller **ret) MUST_CHECK;
+int teller_start(struct teller *t, int fd) MUST_CHECK;
+void teller_say(struct teller *t, const struct iovec *iov,
+		int count);         /* waits while too many are under way */
+void teller_stop(struct teller *t); /* its thread ends after the one under way */
+bool teller_stopped(struct teller *t);
+struct teller *teller_free(struct teller *t);
 
 /* ---- attr.c: stat of every node ---- */
 /* Attributes and how long they keep (seconds); -ENOENT. */
@@ -100,21 +131,26 @@ struct handle {
 		char *name;
 	} * seen;
 	size_t n_seen;
-	struct handle *next, **prev; /* fs->lock */
+	uint64_t number;     /* as the kernel has it */
+	struct handle *next; /* in its bucket; fs->handle_lock */
 };
 struct handle *handle_new(struct fs *fs, enum handle_kind kind);
+struct handle *handle_find(struct fs *fs, uint64_t number); /* NULL: another process gave it out */
+/* From now on `h` is the one of that number; if somebody was faster, that one is returned and h is freed. */
+struct handle *handle_renumber(struct fs *fs, struct handle *h, uint64_t number);
 void handle_free(struct fs *fs, struct handle *h); /* and its upload file */
 void handle_forget_names(struct handle *h);
 void handles_end(struct fs *fs); /* those whose release will not come */
-static inline struct handle *handle_of(const struct fuse_file_info *fi)
-{
-	return (struct handle *)(uintptr_t)fi->fh;
-}
+/* read.c: the handle of a request, opened again if another process gave it out; `flags` as in open(2), without O_TRUNC.  NULL: the
+ * request is answered. */
+struct handle *handle_of(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi,
+			 int flags);
 
 /* ---- notify.c: telling the kernel what changed ---- */
 int notifier_new(struct fs *fs, struct notifier **ret) MUST_CHECK;
 void notify_became_local(struct notifier *n,
 			 int64_t snapshot); /* st_blocks and the state changed */
+void notify_everything(struct notifier *n); /* nobody knows what the kernel was told */
 void notifier_stop(struct notifier *n);     /* its thread ends after the notification under way */
 bool notifier_stopped(struct notifier *n);
 struct notifier *notifier_free(struct notifier *n);

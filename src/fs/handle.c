@@ -1,10 +1,29 @@
 /* Open files and directories: nothing in them that could not be had again from the inode.
  *
- * The list of them exists for the mount's end only: the kernel forgets to release what is open when a mount is taken away. */
+ * The kernel knows them by numbers that no two processes serving the mount give out twice, so one that this process does not know is
+ * opened again.  Those left at the end are closed: the kernel forgets to release what is open when a mount is taken away. */
 #include "fs_private.h"
 
 #include <stdlib.h>
 #include <unistd.h>
+
+static struct handle **place_of(struct fs *fs, uint64_t number)
+{
+	struct handle **at = &fs->handle[number % HANDLE_BUCKETS];
+
+	while (*at && (*at)->number != number)
+		at = &(*at)->next;
+	return at;
+}
+
+static void insert(struct fs *fs, struct handle *h, uint64_t number)
+{
+	struct handle **bucket = &fs->handle[number % HANDLE_BUCKETS];
+
+	h->number = number;
+	h->next = *bucket;
+	*bucket = h;
+}
 
 struct handle *handle_new(struct fs *fs, enum handle_kind kind)
 {
@@ -16,25 +35,46 @@ struct handle *handle_new(struct fs *fs, enum handle_kind kind)
 	h->fd = -1;
 	h->text = BUF(64 * SIDECAR_BYTES);
 	pthread_mutex_init(&h->lock, NULL);
-	pthread_mutex_lock(&fs->lock);
-	h->next = fs->handles;
-	if (h->next)
-		h->next->prev = &h->next;
-	h->prev = &fs->handles;
-	fs->handles = h;
-	pthread_mutex_unlock(&fs->lock);
+	pthread_mutex_lock(&fs->handle_lock);
+	insert(fs, h, ++fs->last_handle);
+	pthread_mutex_unlock(&fs->handle_lock);
 	return h;
+}
+
+struct handle *handle_find(struct fs *fs, uint64_t number)
+{
+	struct handle *h;
+
+	pthread_mutex_lock(&fs->handle_lock);
+	h = *place_of(fs, number);
+	pthread_mutex_unlock(&fs->handle_lock);
+	return h;
+}
+
+struct handle *handle_renumber(struct fs *fs, struct handle *h, uint64_t number)
+{
+	struct handle *other;
+
+	pthread_mutex_lock(&fs->handle_lock);
+	other = *place_of(fs, number);
+	if (!other) {
+		*place_of(fs, h->number) = h->next;
+		insert(fs, h, number);
+	}
+	pthread_mutex_unlock(&fs->handle_lock);
+	if (!other)
+		return h;
+	handle_free(fs, h);
+	return other;
 }
 
 void handle_free(struct fs *fs, struct handle *h)
 {
 	int fd = h->fd;
 
-	pthread_mutex_lock(&fs->lock);
-	*h->prev = h->next;
-	if (h->next)
-		h->next->prev = h->prev;
-	pthread_mutex_unlock(&fs->lock);
+	pthread_mutex_lock(&fs->handle_lock);
+	*place_of(fs, h->number) = h->next;
+	pthread_mutex_unlock(&fs->handle_lock);
 	if (h->file)
 		ingest_release(h->file);
 	if (fd >= 0)
@@ -55,6 +95,7 @@ void handle_forget_names(struct handle *h)
 
 void handles_end(struct fs *fs)
 {
-	while (fs->handles)
-		handle_free(fs, fs->handles);
+	for (size_t i = 0; i < HANDLE_BUCKETS; i++)
+		while (fs->handle[i])
+			handle_free(fs, fs->handle[i]);
 }

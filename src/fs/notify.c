@@ -267,6 +267,14 @@ int notifier_new(struct fs *fs, struct notifier **ret)
 	return 0;
 }
 
+void notify_everything(struct notifier *n)
+{
+	pthread_mutex_lock(&n->lock);
+	n->overrun = true;
+	pthread_cond_signal(&n->wake);
+	pthread_mutex_unlock(&n->lock);
+}
+
 void notifier_stop(struct notifier *n)
 {
 	catalog_on_change(n->fs->parts.catalog, NULL, NULL);

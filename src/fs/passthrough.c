@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { INODES_MAX = 16384, BUCKETS = 8192, NONE = 0 };
@@ -31,29 +32,59 @@ struct open_reply {
 struct slot {
 	int64_t snapshot;
 	uint32_t opens;
-	uint32_t next;   /* in its bucket, or of the free ones */
-	int32_t backing; /* 0: through the cache */
+	_Atomic uint32_t next; /* in its bucket, or of the free ones */
+	int32_t backing;       /* 0: through the cache */
 };
+
+/* Shared with who serves the connection later.  One store puts a slot into a bucket or takes it out, so a process that is killed
+ * loses no more than a slot. */
+struct table {
+	uint64_t layout;
+	uint64_t untracked;  /* opens through the cache that found the table full */
+	uint32_t used, free; /* slots that were ever used; first of the free ones */
+	_Atomic uint32_t bucket[BUCKETS];
+	struct slot slot[INODES_MAX + 1]; /* 0 is NONE */
+};
+#define LAYOUT (UINT64_C(0x7368757474310000) + sizeof(struct table))
 
 struct passthrough {
 	int fd;          /* borrowed: the session's; set before `on` */
 	_Atomic bool on; /* set once, before the first open */
 	_Atomic bool worked, refused;
 	pthread_mutex_t lock;
-	uint64_t untracked;       /* lock; opens through the cache that found the table full */
-	uint32_t used, free;      /* lock; slots that were ever used; first of the free ones */
-	uint32_t bucket[BUCKETS]; /* lock */
-	struct slot slot[INODES_MAX + 1]; /* lock; 0 is NONE */
+	struct table *table; /* lock */
 };
 
-int passthrough_new(struct passthrough **ret)
+int passthrough_table(int *ret_fd)
 {
-	struct passthrough *p = calloc(1, sizeof(*p)); /* pages that no open touched cost nothing */
+	CLEANUP(closep) int fd = memfd_create("shutterfs-open", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, sizeof(struct table)) < 0)
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int passthrough_new(int table, struct passthrough **ret)
+{
+	struct passthrough *p = calloc(1, sizeof(*p));
+	struct stat st;
 
 	if (!p)
 		return -ENOMEM;
 	p->fd = -1;
 	pthread_mutex_init(&p->lock, NULL);
+	/* pages that no open touched cost nothing */
+	p->table = fstat(table, &st) < 0 || (size_t)st.st_size < sizeof(*p->table)
+			   ? MAP_FAILED
+			   : mmap(NULL, sizeof(*p->table), PROT_READ | PROT_WRITE, MAP_SHARED,
+				  table, 0);
+	if (p->table != MAP_FAILED && !p->table->layout)
+		p->table->layout = LAYOUT;
+	if (p->table == MAP_FAILED || p->table->layout != LAYOUT) {
+		(void)passthrough_free(p);
+		return -EPROTO;
+	}
 	*ret = p;
 	return 0;
 }
@@ -62,6 +93,8 @@ struct passthrough *passthrough_free(struct passthrough *p)
 {
 	if (!p)
 		return NULL;
+	if (p->table != MAP_FAILED)
+		(void)munmap(p->table, sizeof(*p->table));
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 	return NULL;
@@ -112,20 +145,20 @@ void passthrough_start(struct passthrough *p, int fd)
 /* ---- the table ---- */
 
 /* Where the number of the snapshot's slot stands: NONE there, it has none. */
-static uint32_t *find(struct passthrough *p, int64_t snapshot)
+static _Atomic uint32_t *find(struct table *t, int64_t snapshot)
 {
-	uint32_t *at = &p->bucket[(uint64_t)snapshot % BUCKETS];
+	_Atomic uint32_t *at = &t->bucket[(uint64_t)snapshot % BUCKETS];
 
-	while (*at != NONE && p->slot[*at].snapshot != snapshot)
-		at = &p->slot[*at].next;
+	while (*at != NONE && t->slot[*at].snapshot != snapshot)
+		at = &t->slot[*at].next;
 	return at;
 }
 
-static bool join(struct passthrough *p, int64_t snapshot, int32_t *ret_backing)
+static bool join(struct table *t, int64_t snapshot, int32_t *ret_backing)
 {
-	struct slot *s = &p->slot[*find(p, snapshot)];
+	struct slot *s = &t->slot[*find(t, snapshot)];
 
-	if (s == p->slot)
+	if (s == t->slot)
 		return false;
 	s->opens++;
 	*ret_backing = s->backing;
@@ -133,21 +166,25 @@ static bool join(struct passthrough *p, int64_t snapshot, int32_t *ret_backing)
 }
 
 /* The backing file it is served from: none when opens are about that the table could not take, which may be of this inode. */
-static int32_t insert(struct passthrough *p, int64_t snapshot, int32_t backing)
+static int32_t insert(struct table *t, int64_t snapshot, int32_t backing)
 {
-	uint32_t i = p->free, *bucket = &p->bucket[(uint64_t)snapshot % BUCKETS];
+	_Atomic uint32_t *bucket = &t->bucket[(uint64_t)snapshot % BUCKETS];
+	uint32_t i = t->free;
 
-	if (i == NONE && p->used == INODES_MAX) {
-		p->untracked++;
+	if (i == NONE && t->used == INODES_MAX) {
+		t->untracked++;
 		return 0;
 	}
 	if (i == NONE)
-		i = ++p->used;
+		i = ++t->used;
 	else
-		p->free = p->slot[i].next;
-	if (p->untracked)
+		t->free = t->slot[i].next;
+	if (t->untracked)
 		backing = 0;
-	p->slot[i] = (struct slot){snapshot, 1, *bucket, backing};
+	t->slot[i].snapshot = snapshot;
+	t->slot[i].opens = 1;
+	t->slot[i].backing = backing;
+	t->slot[i].next = *bucket;
 	*bucket = i;
 	return backing;
 }
@@ -157,7 +194,7 @@ bool passthrough_join(struct passthrough *p, int64_t snapshot, int32_t *ret_back
 	bool known;
 
 	pthread_mutex_lock(&p->lock);
-	known = join(p, snapshot, ret_backing);
+	known = join(p->table, snapshot, ret_backing);
 	pthread_mutex_unlock(&p->lock);
 	return known;
 }
@@ -173,8 +210,8 @@ int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, int fd)
 	if (mine < 0)
 		mine = 0;
 	pthread_mutex_lock(&p->lock);
-	if (!join(p, snapshot, &backing)) /* nobody was faster */
-		backing = insert(p, snapshot, mine);
+	if (!join(p->table, snapshot, &backing)) /* nobody was faster */
+		backing = insert(p->table, snapshot, mine);
 	pthread_mutex_unlock(&p->lock);
 	if (mine != backing)
 		backing_close(p, mine);
@@ -186,16 +223,18 @@ void passthrough_leave(struct passthrough *p, int64_t snapshot)
 	int32_t backing = 0;
 
 	pthread_mutex_lock(&p->lock);
-	uint32_t *at = find(p, snapshot), i = *at;
-	struct slot *s = &p->slot[i];
+	struct table *t = p->table;
+	_Atomic uint32_t *at = find(t, snapshot);
+	uint32_t i = *at;
+	struct slot *s = &t->slot[i];
 
 	if (i == NONE) {
-		p->untracked--;
+		t->untracked -= t->untracked > 0;
 	} else if (--s->opens == 0) {
 		backing = s->backing;
 		*at = s->next;
-		s->next = p->free;
-		p->free = i;
+		s->next = t->free;
+		t->free = i;
 	}
 	pthread_mutex_unlock(&p->lock);
 	backing_close(p, backing);

@@ -3,14 +3,17 @@
  * The kernel wants every open of an inode to be of one kind until the last is released (through the cache of the mount, or from one
  * backing file), else the open fails with EIO.  So while passthrough is on, a bounded table knows the inodes of snapshots that are
  * open.  It follows from what the kernel sent (opens and releases of inodes) and names backing files by the connection's numbers: it
- * would mean the same to another process that serves the same connection.  Thread-safe. */
+ * means the same to another process that serves the same connection, and lies in memory that the mount's keeper gives to each of
+ * them.  One that was killed may leave an open counted twice, never one uncounted.  Thread-safe. */
 #pragma once
 
 #include "fs_private.h"
 
 struct passthrough;
-int passthrough_new(struct passthrough **ret) MUST_CHECK;
+/* `table`: of passthrough_table(), borrowed for this call. -EPROTO: another version wrote it. */
+int passthrough_new(int table, struct passthrough **ret) MUST_CHECK;
 struct passthrough *passthrough_free(struct passthrough *p);
+int passthrough_table(int *ret_fd) MUST_CHECK; /* an empty one */
 
 /* The kernel at `fd` agreed to passthrough: from now on, if it lets us (privilege). */
 void passthrough_start(struct passthrough *p, int fd);

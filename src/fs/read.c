@@ -94,7 +94,7 @@ static void open_picture(struct fs *fs, fuse_req_t req, int64_t id, struct fuse_
 	fetch_opened(fs->parts.fetch, &s);
 	if (passthrough)
 		backing = backing_of(fs, &s, h);
-	fi->fh = (uint64_t)(uintptr_t)h;
+	fi->fh = h->number;
 	r = backing ? passthrough_reply(req, fi, backing) : fuse_reply_open(req, fi);
 	if (r >= 0)
 		return;
@@ -103,32 +103,66 @@ static void open_picture(struct fs *fs, fuse_req_t req, int64_t id, struct fuse_
 	handle_free(fs, h);
 }
 
+static bool for_writing(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+static int open_node(struct fs *fs, struct node n, struct fuse_file_info *fi, struct handle **ret)
+{
+	const struct node_ops *ops = node_ops(n);
+
+	if (for_writing(fi->flags))
+		return ops->open_write ? ops->open_write(fs, n, fi, ret) : -EROFS;
+	switch (n.kind) {
+	case NODE_SNAP:
+		return open_snap(fs, n.id, true, fi, ret);
+	case NODE_UPLOAD:
+		return open_upload(fs, n.id, fi, ret);
+	case NODE_SIDECAR:
+	case NODE_GHOST:
+		return open_text(fs, n, fi, ret);
+	default:
+		return node_is_dir(n) ? -EISDIR : -ENOENT;
+	}
+}
+
+struct handle *handle_of(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi, int flags)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct handle *h = handle_find(fs, fi->fh);
+	struct fuse_file_info again = {.flags = flags & ~(O_TRUNC | O_EXCL | O_CREAT)};
+	int r;
+
+	if (h)
+		return h;
+	r = open_node(fs, node_from_ino(ino), &again, &h);
+	if (r < 0) {
+		(void)fuse_reply_err(req, fs_errno(r));
+		return NULL;
+	}
+	if (h->file)
+		ingest_resume(h->file);
+	return handle_renumber(fs, h, fi->fh);
+}
+
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct node n = node_from_ino(ino);
-	const struct node_ops *ops = node_ops(n);
-	bool writing = (fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC);
 	struct handle *h = NULL;
 	int r;
 
-	if (n.kind == NODE_SNAP && !writing) {
+	if (n.kind == NODE_SNAP && !for_writing(fi->flags)) {
 		open_picture(fs, req, n.id, fi);
 		return;
 	}
-	if (writing)
-		r = ops->open_write ? ops->open_write(fs, n, fi, &h) : -EROFS;
-	else if (n.kind == NODE_UPLOAD)
-		r = open_upload(fs, n.id, fi, &h);
-	else if (n.kind == NODE_SIDECAR || n.kind == NODE_GHOST)
-		r = open_text(fs, n, fi, &h);
-	else
-		r = node_is_dir(n) ? -EISDIR : -ENOENT;
+	r = open_node(fs, n, fi, &h);
 	if (r < 0) {
 		(void)fuse_reply_err(req, fs_errno(r));
 		return;
 	}
-	fi->fh = (uint64_t)(uintptr_t)h;
+	fi->fh = h->number;
 	if (fuse_reply_open(req, fi) < 0) /* the opener was interrupted: no release will come */
 		handle_free(fs, h);
 }
@@ -196,8 +230,10 @@ static void read_snap(struct fs *fs, fuse_req_t req, struct handle *h, size_t si
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_of(req, ino, fi, fi->flags);
 
+	if (!h)
+		return;
 	switch (h->kind) {
 	case HANDLE_SNAP:
 		read_snap(fs, req, h, size, off);
@@ -230,9 +266,17 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct node n = node_from_ino(ino);
+	struct handle *h = handle_find(fs, fi->fh);
 
-	if (n.kind == NODE_SNAP && passthrough_on(fs->passthrough))
+	/* one that comes again may have been counted */
+	if (n.kind == NODE_SNAP && passthrough_on(fs->passthrough) && !fs_resent())
 		passthrough_leave(fs->passthrough, n.id);
-	handle_free(fs, handle_of(fi));
+	if (!h && for_writing(fi->flags)) { /* what was written is looked at when it is closed */
+		h = handle_of(req, ino, fi, fi->flags);
+		if (!h)
+			return;
+	}
+	if (h)
+		handle_free(fs, h);
 	(void)fuse_reply_err(req, 0);
 }

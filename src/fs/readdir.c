@@ -338,6 +338,9 @@ static void list_upload(struct listing *l, off_t off)
 	pthread_mutex_lock(&p.h->lock);
 	if (off >= COOKIE_FIRST)
 		r = upload_name_at(l->fs, p.h, off - COOKIE_FIRST, p.last);
+	if (r ==
+	    -ENOENT) /* removed, and told by another process: what is left, from the beginning */
+		r = 0;
 	handle_forget_names(p.h);
 	while (r == 0 && p.n == PAGE) {
 		p.n = 0;
@@ -403,9 +406,15 @@ static void reply_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct listing l = {.fs = fs,
 			    .req = req,
 			    .dir = node_from_ino(ino),
-			    .handle = handle_of(fi),
+			    .handle = handle_find(fs, fi->fh),
 			    .plus = plus};
 
+	if (!l.handle && (l.handle = handle_new(fs, HANDLE_DIR)))
+		l.handle = handle_renumber(fs, l.handle, fi->fh);
+	if (!l.handle) {
+		(void)fuse_reply_err(req, ENOMEM);
+		return;
+	}
 	l.size = size < MAX_IO ? size : MAX_IO;
 	l.data = malloc(l.size);
 	if (!l.data)
@@ -440,7 +449,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		(void)fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	fi->fh = (uint64_t)(uintptr_t)h;
+	fi->fh = h->number;
 	/* The kernel keeps the listing until told otherwise; both flags are needed for that.  Entries of upload/ change attributes
 	 * without a notification, so theirs is not kept. */
 	fi->cache_readdir = fi->keep_cache = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS;
@@ -450,7 +459,11 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	handle_free(fuse_req_userdata(req), handle_of(fi));
+	struct fs *fs = fuse_req_userdata(req);
+	struct handle *h = handle_find(fs, fi->fh);
+
+	if (h)
+		handle_free(fs, h);
 	(void)fuse_reply_err(req, 0);
 }
 

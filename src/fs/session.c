@@ -1,26 +1,24 @@
-/* The session with the kernel: mounting, and every message between libfuse and /dev/fuse.
+/* Every message between libfuse and /dev/fuse passes through here.
  *
- * libfuse mounts (root by mount(2), others through fusermount3) and speaks the protocol, but its messages pass through here, because
- * INIT has to say what libfuse 3.14 cannot: that we hand out backing files.  libfuse 3.17 can, by calls that 3.14 lacks; one way
- * that works with both is less than two.  Whoever holds the descriptor may give it to a session that did not mount: what such a
- * session must be told first and must not answer goes through the same two functions. */
+ * INIT has to say what libfuse 3.14 cannot: that we hand out backing files.  libfuse 3.17 can, by calls that 3.14 lacks; one way that
+ * works with both is less than two.  And a process that takes over a connection has to hear INIT from it, though the kernel says it
+ * once and was answered by another: it is read from what that one kept, its reply goes nowhere, and the kernel is asked to send
+ * again what the other had not answered. */
 #include "passthrough.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 /* Kernel 6.9; the headers of Debian 12 are older. */
 #define FLAGS2_PASSTHROUGH (1U << (37 - 32))
-enum {
-	STACK_DEPTH = 1
-}; /* backing files lie on plain file systems, and an overlayfs may lie on us */
+#define FLAGS2_HAS_RESEND (1U << (39 - 32))
+#define UNIQUE_RESENT (1ULL << 63)
+enum { NOTIFY_RESEND = 7, STACK_DEPTH = 1 };
+/* STACK_DEPTH: backing files lie on plain file systems, and an overlayfs may lie on us */
 
 /* As the kernel has it from 7.40 on: the last two fields were padding before. */
 struct init_reply {
@@ -36,94 +34,161 @@ struct init_reply {
 _Static_assert(sizeof(struct init_reply) == sizeof(struct fuse_out_header) + 64,
 	       "INIT's reply is as the kernel has it");
 
-static void note_init(struct fs *fs, const void *message, size_t len)
-{
-	const struct fuse_in_header *head = message;
-	const struct fuse_init_in *init = (const void *)(head + 1);
+/* libfuse handles a request in the thread that read it. */
+static _Thread_local bool resent;
 
-	if (len < sizeof(*head) + sizeof(*init) || head->opcode != FUSE_INIT)
-		return;
-	if ((init->flags & FUSE_INIT_EXT) && (init->flags2 & FLAGS2_PASSTHROUGH))
-		fs->init_unique = head->unique;
+bool fs_resent(void)
+{
+	return resent;
 }
 
-static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
-{
-	struct fs *fs = userdata;
-	ssize_t n = read(fd, buf, len);
+/* ---- INIT ---- */
+struct init_request {
+	struct fuse_in_header head;
+	struct fuse_init_in init;
+};
 
-	if (n > 0 && !fs->ready)
-		note_init(fs, buf, (size_t)n);
+/* What the kernel offered in the half of its flags that libfuse 3.14 does not show. */
+static uint32_t offered(const struct fs_link *link)
+{
+	struct init_request in;
+
+	if (link->init_len < sizeof(in))
+		return 0;
+	memcpy(&in, link->init, sizeof(in));
+	return in.init.flags & FUSE_INIT_EXT ? in.init.flags2 : 0;
+}
+
+static ssize_t read_init(struct fs_link *link, void *buf, size_t len)
+{
+	ssize_t n;
+
+	if (link->init_len > len) {
+		errno = EIO;
+		return -1;
+	}
+	if (link->init_len) {
+		memcpy(buf, link->init, link->init_len);
+		return (ssize_t)link->init_len;
+	}
+	n = read(link->fd, buf, len);
+	if (n > 0 && (size_t)n <= sizeof(link->init)) {
+		memcpy(link->init, buf, (size_t)n);
+		link->init_len = (size_t)n;
+	}
 	return n;
 }
 
-/* True: *ret is the reply to INIT, with passthrough asked for. */
-static bool patched(const struct fs *fs, const struct iovec *iov, int count, struct init_reply *ret)
+/* What is asked for beyond what libfuse does. */
+static uint32_t wanted(const struct fs *fs)
+{
+	uint32_t flags = offered(fs->link) & (FLAGS2_PASSTHROUGH | FLAGS2_HAS_RESEND);
+
+	return fs->choice.no_passthrough ? flags & ~FLAGS2_PASSTHROUGH : flags;
+}
+
+static ssize_t write_init(struct fs *fs, int fd, struct iovec *iov, int count, bool again)
 {
 	const struct fuse_out_header *head = iov[0].iov_base;
+	struct init_reply reply;
+	uint32_t flags = wanted(fs);
+	ssize_t n = head->len;
 
-	if (!fs->init_unique || head->unique != fs->init_unique || head->error || count != 2 ||
-	    iov[1].iov_len != sizeof(ret->out))
-		return false;
-	ret->head = *head;
-	memcpy(&ret->out, iov[1].iov_base, sizeof(ret->out));
-	if (!(ret->out.flags & FUSE_INIT_EXT))
-		return false;
-	ret->out.flags2 |= FLAGS2_PASSTHROUGH;
-	ret->out.max_stack_depth = STACK_DEPTH;
-	return true;
+	if (head->error || count != 2 || iov[1].iov_len != sizeof(reply.out)) {
+		fs->connected = !again && !head->error;
+		return again ? n : writev(fd, iov, count);
+	}
+	reply.head = *head;
+	memcpy(&reply.out, iov[1].iov_base, sizeof(reply.out));
+	if (!(reply.out.flags & FUSE_INIT_EXT))
+		flags = 0;
+	reply.out.flags2 |= flags;
+	if (flags & FLAGS2_PASSTHROUGH)
+		reply.out.max_stack_depth = STACK_DEPTH;
+	if (!again)
+		n = write(fd, &reply, sizeof(reply));
+	fs->connected = n >= 0;
+	if (n >= 0 && (flags & FLAGS2_PASSTHROUGH))
+		passthrough_start(fs->passthrough, fd);
+	return n;
+}
+
+/* ---- messages ---- */
+static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
+{
+	struct fs *fs = userdata;
+	const struct fuse_in_header *head = buf;
+	ssize_t n;
+
+	if (fs->link)
+		return read_init(fs->link, buf, len);
+	n = read(fd, buf, len);
+	resent = n >= (ssize_t)sizeof(*head) && (head->unique & UNIQUE_RESENT);
+	return n;
 }
 
 static ssize_t on_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct fs *fs = userdata;
 	const struct fuse_out_header *head = iov[0].iov_base;
-	struct init_reply reply;
-	ssize_t n;
 
-	if (fs->ready || !head->unique)
+	if (head->unique) {
+		if (fs->link)
+			return write_init(fs, fd, iov, count, fs->turned);
 		return writev(fd, iov, count);
-	if (!fs->passthrough || !patched(fs, iov, count, &reply)) {
-		n = writev(fd, iov, count);
-	} else {
-		n = write(fd, &reply, sizeof(reply));
-		if (n >= 0)
-			passthrough_start(fs->passthrough, fd);
 	}
-	fs->ready = n >= 0;
-	return n;
+	teller_say(fs->teller, iov, count);
+	return head->len;
 }
 
-/* More than this the kernel would not ask for at once, whatever INIT agrees on; it is looked at when INIT is answered.  Only root may. */
-static void raise_readahead(const char *mountpoint)
+/* What was asked of the last one and not answered comes again, and nobody knows what it still wanted to tell. */
+static int resend(struct fs *fs, int fd)
 {
-	CLEANUP(closep) int fd = -1;
-	char path[64], text[16];
-	struct statx st;
-	int len = snprintf(text, sizeof(text), "%d\n", MAX_IO / 1024);
+	const struct fuse_out_header head = {.len = sizeof(head), .error = NOTIFY_RESEND};
 
-	/* AT_STATX_DONT_SYNC: nobody answers yet */
-	if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
-		return;
-	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major,
-		       st.stx_dev_minor);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, text, (size_t)len) < 0)
-		log_debug("read-ahead of the mount stays: %s", strerrordesc_np(errno));
+	notify_everything(fs->notifier);
+	return write(fd, &head, sizeof(head)) < 0 ? -errno : 0;
 }
 
-int session_mount(struct fs *fs, const char *mountpoint)
+static int hear_init(struct fs *fs, struct fs_link *link)
 {
-	static const struct fuse_custom_io io = {.read = on_read, .writev = on_writev};
+	struct fuse_buf request = {0};
 	int r;
 
-	if (fuse_session_mount(fs->session, mountpoint) != 0)
-		return -EIO;
-	r = fuse_session_custom_io(fs->session, &io, fuse_session_fd(fs->session));
+	fs->link = link;
+	fs->turned = link->init_len > 0;
+	do
+		r = fuse_session_receive_buf(fs->session, &request);
+	while (r == -EINTR);
+	if (r > 0)
+		fuse_session_process_buf(fs->session, &request);
+	fs->link = NULL;
+	free(request.mem);
+	if (r > 0)
+		return fs->connected ? 0 : -EPROTO;
+	return r < 0 ? r : -ENODEV;
+}
+
+int fs_connect(struct fs *fs, struct fs_link *link)
+{
+	static const struct fuse_custom_io io = {.read = on_read, .writev = on_writev};
+	CLEANUP(closep) int table = TAKE_FD(link->table);
+	int fd = link->fd, r = fuse_session_custom_io(fs->session, &io, fd);
+
 	if (r < 0) {
-		fuse_session_unmount(fs->session);
+		closep(&link->fd);
 		return r;
 	}
-	raise_readahead(mountpoint);
-	return 0;
+	(void)fcntl(fd, F_SETFL, 0); /* one that was killed while it ended may have changed that */
+	fs->last_handle = (uint64_t)link->turn << 40;
+	if (!fs->choice.no_passthrough)
+		r = passthrough_new(table, &fs->passthrough);
+	if (r == 0)
+		r = hear_init(fs, link);
+	if (r == 0)
+		r = teller_start(fs->teller, fd);
+	if (r == 0 && fs->turned)
+		r = resend(fs, fd);
+	link->resends = !fs->choice.no_takeover && (offered(link) & FLAGS2_HAS_RESEND);
+	return r;
 }

@@ -63,6 +63,11 @@ struct ingest *ingest_free(struct ingest *in)
 	return NULL;
 }
 
+void ingest_resumes(struct ingest *in)
+{
+	in->resumes = true;
+}
+
 void ingest_on_due(struct ingest *in, due_fn *fn, void *user)
 {
 	pthread_mutex_lock(&in->lock);
@@ -258,7 +263,9 @@ static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 		return;
 	upload_file_name(row->id, name);
 	if (row->state == UPLOAD_OPEN && row->due_us == 0) {
-		if (is_being_written(in, row->id)) /* its last close may have passed unnoted */
+		if (in->resumes)
+			reschedule(in, row, UPLOAD_WAITING, EMPTY_QUIET_US);
+		else if (is_being_written(in, row->id)) /* its last close may have passed unnoted */
 			reschedule(in, row, UPLOAD_WAITING, QUIET_US);
 		else
 			(void)!consider_id(in, row->id, false);

@@ -70,6 +70,7 @@ struct ingest {
 	struct capture *capture;
 	size_t n_captures;
 	struct pool *pool;
+	bool resumes; /* set before ingest_recover: others may have entries open */
 	_Atomic bool stopping;
 	_Atomic bool active; /* something was accepted since the last durability tick */
 	_Atomic bool

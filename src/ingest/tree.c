@@ -271,6 +271,12 @@ int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **r
 	return 0;
 }
 
+void ingest_resume(struct upload_file *f)
+{
+	if (f->writer && !f->entry->registered)
+		f->entry->dirty = true;
+}
+
 int64_t ingest_snapshot(struct upload_file *f)
 {
 	return f->entry->snapshot;

@@ -10,7 +10,7 @@ import measure
 import mount as mounts
 import servers
 import swift
-from processes import Process, clean_env, find_program, wait_until
+from processes import Process, children, clean_env, find_program, wait_until
 
 
 class Plain:
@@ -48,7 +48,7 @@ class Mounted:
             os.makedirs(d, exist_ok=True)
 
     def pids(self):
-        return [self.process.pid] if self.process else []
+        return [self.process.pid, *children(self.process.pid)] if self.process else []
 
     def path(self, key):
         return os.path.join(self.mnt, key)

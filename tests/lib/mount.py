@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 
-from processes import Process, clean_env, run, wait_until
+from processes import Process, children, clean_env, run, wait_until
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 PROGRAM = os.environ.get("SHUTTERFS") or os.path.join(TOP, "build/src/shutterfs")
@@ -75,7 +75,7 @@ class Mount:
         for d in (self.mnt, self.reports, self.archive):
             os.makedirs(d, exist_ok=True)
         self.sections, self.cameras, self.more, self.timezone = stores, cameras, more, timezone
-        self.env = clean_env(HOME=self.base, XDG_RUNTIME_DIR=self.base,
+        self.env = clean_env(HOME=self.base, XDG_RUNTIME_DIR=self.base, SANITIZER_REPORTS=self.reports,
                              ASAN_OPTIONS=f"log_path={self.reports}/asan:exitcode={SANITIZER_EXIT}:detect_leaks=1"
                                           f":allocator_may_return_null=1:suppressions={SUPPRESSIONS}",
                              UBSAN_OPTIONS=f"log_path={self.reports}/ubsan:print_stacktrace=1:halt_on_error=0")
@@ -137,13 +137,25 @@ class Mount:
         except ProcessLookupError:
             pass
 
+    def worker(self):
+        """The pid of the process that serves the mount now, or None."""
+        for pid in children(self.process.pid):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if b"serve" in f.read().split(b"\0"):
+                        return pid
+            except OSError:
+                pass
+        return None
+
     def kill(self):
         """kill -9 of everything the mount is made of; leaves what a crash leaves."""
         self.kill_group(signal.SIGKILL)
         self.process.popen.wait(20)
 
     def detach(self):
-        """Takes a dead mount out of the way."""
+        """Takes a dead mount out of the way; whoever waits in it gets an error."""
+        abort_connection(self.mnt)
         while mount_entry(self.mnt):
             if subprocess.run(["umount", "-l", self.mnt], stderr=subprocess.DEVNULL).returncode and \
                     subprocess.run(["fusermount3", "-uz", self.mnt], stderr=subprocess.DEVNULL).returncode:

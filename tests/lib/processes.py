@@ -58,6 +58,18 @@ def listening(port):
         return False
 
 
+def children(pid):
+    """Pids of the processes that it started and that are there."""
+    found = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as f:
+                found += map(int, f.read().split())
+    except OSError:
+        pass
+    return found
+
+
 class Process:
     """A server of a test: its output goes to a file, stop() ends exactly this process."""
 

@@ -207,7 +207,7 @@ def test_status_with_and_without_a_mount(mount):
     with_mount = json.loads(mount.cli("status", "--json").stdout)
     text = mount.cli("status").stdout
     assert "front" in text and "archive" in text and mount.mnt in text
-    keys = {"version", "mountpoint", "read_path", "decoder", "snapshots", "cameras", "stores", "queue", "cache", "spool", "fetch",
+    keys = {"version", "mountpoint", "read_path", "worker", "decoder", "snapshots", "cameras", "stores", "queue", "cache", "spool", "fetch",
             "upload"}
     assert set(with_mount) == keys == set(mount.status())
     assert set(with_mount["stores"][0]) == {"name", "driver", "objects", "queued", "failed", "last_scan", "error"}
@@ -216,10 +216,12 @@ def test_status_with_and_without_a_mount(mount):
     assert set(with_mount["cache"]) == {"bytes", "limit", "files"} and set(with_mount["spool"]) == {"bytes", "files"}
     assert set(with_mount["fetch"]) >= {"requests", "bytes", "hits", "errors", "in_flight"}
     assert set(with_mount["upload"]) == {"waiting", "rejected"}
+    assert set(with_mount["worker"]) == {"confined", "confined_by", "not_confined_because", "restarts"}
+    assert "confined" in text
     assert with_mount["snapshots"] == 3 and with_mount["stores"][0]["queued"] == 0
     mount.stop()
     without = json.loads(mount.cli("status", "--json").stdout)
-    assert without["snapshots"] == 3 and not without["mountpoint"]
+    assert without["snapshots"] == 3 and not without["mountpoint"] and not without["worker"]
     assert mount.cli("status").returncode == 0
 
 

@@ -83,6 +83,6 @@ def test_bombs_do_not_grow_the_process(mount):
     data[at + 5:at + 9] = b"\xff\xdc\xff\xdc"
     path = mount.upload("front", "bomb.jpg", bytes(data))
     wait_until(lambda: mount.xattr(path, "shutterfs.state") == "rejected", 15)
-    with open(f"/proc/{mount.process.pid}/status") as f:
+    with open(f"/proc/{mount.worker()}/status") as f:
         rss = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
     assert rss < 600 * 1024, f"{rss} KiB, sanitizers included"

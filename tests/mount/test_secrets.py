@@ -54,7 +54,7 @@ def test_no_canary_anywhere(canaries):
     said += [m.read(".shutterfs", n).decode() for n in ("status.json", "queue.json", "errors.json", "metrics.prom")]
     for where in (m.at(path), m.at("upload/front/a.jpg")):
         said += [os.getxattr(where, n).decode(errors="replace") for n in os.listxattr(where)]
-    said.append(pathlib.Path(f"/proc/{m.process.pid}/cmdline").read_text())
+    said += [pathlib.Path(f"/proc/{pid}/cmdline").read_text() for pid in (m.process.pid, m.worker())]
     for where, _, names in os.walk(m.state):
         for name in names:
             full = os.path.join(where, name)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "passthrough.h"
 
@@ -19,6 +20,7 @@ enum { IDS = 65536 };
 
 static bool registered[IDS];
 static int32_t last_id;
+static int table;
 static int n_registered, refusal;
 
 int ioctl(int fd, unsigned long request, ...)
@@ -51,13 +53,19 @@ int ioctl(int fd, unsigned long request, ...)
 
 static int setup(void **state)
 {
+	int r;
+
 	refusal = 0;
-	return passthrough_new((struct passthrough **)state);
+	if (passthrough_table(&table) < 0)
+		return -1;
+	r = passthrough_new(table, (struct passthrough **)state);
+	return r;
 }
 
 static int teardown(void **state)
 {
 	*state = passthrough_free(*state);
+	(void)close(table);
 	assert_int_equal(n_registered, 0);
 	return 0;
 }
@@ -198,6 +206,47 @@ static void test_random_opens(void **state)
 			passthrough_leave(p, s * 8192);
 }
 
+/* The process dies; another one serves the connection with the same table. */
+static void test_another_process_takes_over(void **state)
+{
+	struct passthrough *p = *state, *next;
+	int32_t passed, cached, backing;
+
+	passthrough_start(p, 1000);
+	passed = open_one(p, 1, 5);
+	cached = open_one(p, 2, -1);
+	assert_true(passed > 0 && cached == 0);
+	assert_int_equal(passthrough_new(table, &next), 0);
+	*state = next;
+	(void)passthrough_free(p);
+	passthrough_start(next, 1000);
+	assert_int_equal(open_one(next, 1, 5), passed);
+	assert_int_equal(open_one(next, 2, 5), 0);
+	passthrough_leave(next, 2);
+	passthrough_leave(next, 2);
+	assert_true(open_one(next, 2, 5) > 0);
+	for (int i = 0; i < 2; i++)
+		passthrough_leave(next, 1);
+	assert_false(registered[passed]);
+	assert_false(passthrough_join(next, 1, &backing));
+	passthrough_leave(next, 2);
+}
+
+static void test_foreign_tables(void **state)
+{
+	const uint64_t other = 1;
+	struct passthrough *p;
+	int fd = -1;
+
+	assert_int_equal(passthrough_new(-1, &p), -EPROTO);
+	assert_int_equal(passthrough_table(&fd), 0);
+	assert_int_equal(pwrite(fd, &other, sizeof(other), 0), sizeof(other));
+	assert_int_equal(passthrough_new(fd, &p), -EPROTO);
+	assert_int_equal(ftruncate(fd, 100), 0);
+	assert_int_equal(passthrough_new(fd, &p), -EPROTO);
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +255,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_first_open_decides, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_more_than_the_table_holds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random_opens, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_process_takes_over, setup, teardown),
+		cmocka_unit_test(test_foreign_tables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
