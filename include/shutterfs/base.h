@@ -100,6 +100,8 @@ struct secret {
 };
 int secret_set(struct secret *s, const char *text) MUST_CHECK;
 void secret_done(struct secret *s); /* wipes */
+/* Moves a variable to where /proc/PID/environ does not show it; programs that we start still get it.  Before threads. */
+void secret_hide_env(const char *name);
 
 /* ---- one blocking call to the outside: its budget, and what it has to say ---- */
 struct call {

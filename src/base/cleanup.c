@@ -36,6 +36,18 @@ int secret_set(struct secret *s, const char *text)
 	return 0;
 }
 
+void secret_hide_env(const char *name)
+{
+	char *shown = getenv(name), *copy = shown ? strdup(shown) : NULL;
+
+	/* what was set later is in the heap already, and setting it again may not move it */
+	if (copy && setenv(name, copy, 1) == 0 && getenv(name) != shown)
+		explicit_bzero(shown, strlen(shown));
+	if (copy)
+		explicit_bzero(copy, strlen(copy));
+	free(copy);
+}
+
 void secret_done(struct secret *s)
 {
 	if (s->text)

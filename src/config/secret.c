@@ -161,21 +161,6 @@ void secret_from_file(struct load *l, unsigned line, const char *key, const char
 		load_no_memory(l);
 }
 
-/* Moves a variable to where /proc/PID/environ does not show it; processes that we start still get it. */
-static void hide_variable(const char *name)
-{
-	char *shown = getenv(name), *hidden;
-
-	if (!shown)
-		return;
-	hidden = strdup(shown);
-	if (hidden && setenv(name, hidden, 1) == 0 && getenv(name) != shown)
-		explicit_bzero(shown, strlen(shown));
-	if (hidden)
-		explicit_bzero(hidden, strlen(hidden));
-	free(hidden);
-}
-
 void secret_from_env(struct load *l, unsigned line, const char *key, const char *name,
 		     struct secret *ret)
 {
@@ -185,7 +170,7 @@ void secret_from_env(struct load *l, unsigned line, const char *key, const char 
 		load_error(l, line, "\"%s\": the environment has no variable %s", key, name);
 	else if (secret_set(ret, text) < 0)
 		load_no_memory(l);
-	hide_variable(name);
+	secret_hide_env(name);
 }
 
 /* ---- ~/.aws/credentials ---- */
@@ -272,9 +257,9 @@ static bool keys_from_env(struct load *l, struct store_config *s)
 	if (secret_set(&s->access_key, access) < 0 || secret_set(&s->secret_key, secret) < 0 ||
 	    secret_set(&s->session_token, token && token[0] ? token : NULL) < 0)
 		load_no_memory(l);
-	hide_variable("AWS_ACCESS_KEY_ID");
-	hide_variable("AWS_SECRET_ACCESS_KEY");
-	hide_variable("AWS_SESSION_TOKEN");
+	secret_hide_env("AWS_ACCESS_KEY_ID");
+	secret_hide_env("AWS_SECRET_ACCESS_KEY");
+	secret_hide_env("AWS_SESSION_TOKEN");
 	return true;
 }
 
