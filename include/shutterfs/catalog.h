@@ -29,6 +29,7 @@ enum change_what {
 	CHANGE_LABEL, /* it entered or left labels/.../`label`/day (label > 0) or starred/day (label == 0) */
 	CHANGE_CAMERA, /* a camera appeared */
 	CHANGE_UPLOAD, /* upload entry `snapshot` changed by itself (registered, rejected) */
+	CHANGE_NOTE,   /* note `snapshot` changed, also by what a store showed */
 	CHANGE_LABELS, /* `name`, of label `label`, came to or left the listing of kind `kind`; kind 0: `label` is a kind, in labels/ */
 };
 struct change {
@@ -390,6 +391,72 @@ int catalog_uploads_of(struct catalog *c, const struct sha256 *sha, upload_id_fn
 /* Those snapshots leave all views and the outbox, their entries become rejected, durably; *ret_n snapshots. */
 int catalog_take_back(struct catalog *c, const struct sha256 *sha, const char *error,
 		      int64_t *ret_n) MUST_CHECK;
+
+/* ---- notes: small named texts that are kept with the pictures in every store, as objects NOTE_DIR + key, and come back by scans
+ * and rebuild.  The younger of two versions counts.  Keys are paths of file_name_ok parts ("queries/left-turns.json"). ---- */
+#define NOTE_DIR ".shutterfs/"
+#define NOTE_KEY_MAX 768
+#define NOTE_BODY_MAX (16 * 1024 * 1024)
+struct note_row {
+	int64_t id; /* for ever; of a key that is removed and made again the same */
+	bool there; /* false: removed (catalog_note only) */
+	uint64_t size;
+	int64_t changed_us;
+	char key[NOTE_KEY_MAX + 1];
+};
+/* -EINVAL: no such key can be; -EFBIG beyond NOTE_BODY_MAX. The same body again changes nothing. */
+int catalog_note_put(struct catalog *c, const char *key, const void *body, size_t len) MUST_CHECK;
+int catalog_note_remove(struct catalog *c, const char *key) MUST_CHECK;               /* -ENOENT */
+int catalog_note_get(struct catalog *c, const char *key, struct buf *out) MUST_CHECK; /* -ENOENT */
+int catalog_note_find(struct catalog *c, const char *key, struct note_row *ret)
+	MUST_CHECK; /* -ENOENT */
+int catalog_note(struct catalog *c, int64_t id, struct note_row *ret)
+	MUST_CHECK; /* also a removed one */
+/* The first key after `after` ("" first) that begins with `prefix`; -ENOENT: no more. */
+int catalog_note_next(struct catalog *c, const char *prefix, const char *after,
+		      char ret_key[KEY_MAX + 1]) MUST_CHECK;
+/* For sync: what the stores are to get.  One at a time per store. */
+struct note_item {
+	int64_t note, store, rev, next_us, error_us;
+	bool gone; /* to be deleted there */
+	unsigned tries;
+	char key[NOTE_KEY_MAX + 1], error[256];
+};
+typedef int note_item_fn(void *user, const struct note_item *item);
+int catalog_note_offer(struct catalog *c) MUST_CHECK; /* all notes to stores that are new */
+int catalog_note_todo(struct catalog *c, int64_t store, struct note_item *ret)
+	MUST_CHECK; /* the one that is due first, perhaps later; -ENOENT */
+int catalog_note_queue(struct catalog *c, note_item_fn *fn, void *user) MUST_CHECK; /* all */
+int catalog_note_sent(struct catalog *c, const struct note_item *item, const char *etag) MUST_CHECK;
+int catalog_note_failed(struct catalog *c, const struct note_item *item, int64_t next_us,
+			const char *error) MUST_CHECK;
+/* ... and what they have, met by a scan; those that are new or changed are wanted until they are taken. */
+int catalog_note_listed(struct catalog *c, int64_t store, int64_t gen, const char *key,
+			const char *etag) MUST_CHECK;
+int catalog_note_wanted(struct catalog *c, int64_t store, const char *after,
+			char ret_key[KEY_MAX + 1]) MUST_CHECK; /* -ENOENT: no more */
+int catalog_note_taken(struct catalog *c, int64_t store, const char *key, const char *etag,
+		       int64_t modified_us, const void *body, size_t len) MUST_CHECK;
+
+/* ---- the trash: hidden from all views at once, deleted from the stores when due; scans do not bring it back, an upload of the same
+ * bytes does. ---- */
+/* -EBUSY: a label, a document or a star holds it, and nothing happens; -ENOENT. */
+int catalog_trash(struct catalog *c, int64_t id, int64_t due_us, const char *who) MUST_CHECK;
+int catalog_untrash(struct catalog *c, int64_t id) MUST_CHECK; /* -ENOENT */
+struct trash_row {
+	int64_t due_us;
+	const char *who; /* borrowed */
+	struct snap snap;
+};
+typedef int trash_fn(void *user, const struct trash_row *row);
+int catalog_trash_due(struct catalog *c, int64_t due_us, unsigned limit, trash_fn *fn, void *user)
+	MUST_CHECK; /* due at that time (INT64_MAX: all), first first */
+int catalog_trash_later(struct catalog *c, int64_t id, int64_t due_us) MUST_CHECK;
+int catalog_trash_purged(struct catalog *c, int64_t id) MUST_CHECK; /* no store of ours has it */
+/* Its objects in the stores, sidecars first; and one that is deleted there. */
+typedef int object_fn(void *user, int64_t store, const char *key, const char *etag, bool sidecar);
+int catalog_objects(struct catalog *c, int64_t snapshot, object_fn *fn, void *user) MUST_CHECK;
+int catalog_object_deleted(struct catalog *c, int64_t store, const char *key) MUST_CHECK;
 
 /* ---- for status, errors.json, fsck ---- */
 struct catalog_totals {

@@ -78,6 +78,7 @@ int db_errno(struct db *db, int code);
 int emit(struct db *db, enum change_what what, const struct snap *s, int64_t label) MUST_CHECK;
 int emit_camera(struct db *db, int64_t camera) MUST_CHECK;
 int emit_upload(struct db *db, int64_t upload) MUST_CHECK;
+int emit_note(struct db *db, int64_t note) MUST_CHECK;
 int emit_labels(struct db *db, int64_t kind, int64_t label, const char *name) MUST_CHECK;
 
 /* ---- text that comes from outside ---- */
@@ -111,7 +112,7 @@ struct snapshot_new {
 /* Row, tally, camera's newest, CHANGE_ADDED. -EINVAL: no stem, a time out of range. */
 int snapshot_insert(struct db *db, const struct snapshot_new *n, struct snap *ret) MUST_CHECK;
 /* Out of all views (gone) and back, with tally, label_view, newest and feed; no-ops when it is
- * so already. */
+ * so already; what is in the trash stays hidden. */
 int snapshot_hide(struct db *db, int64_t id) MUST_CHECK;
 int snapshot_show(struct db *db, int64_t id) MUST_CHECK;
 /* Recounts queued (outbox rows of OUTBOX_PICTURE) and replicas (object rows: sidecar 0, outcome
@@ -193,6 +194,11 @@ int sidecar_changed(struct db *db, const struct snap *s) MUST_CHECK;
 /* The halves of it: time and feed, for one that may be gone; and the objects. */
 int sidecar_touched(struct db *db, const struct snap *s, bool gone) MUST_CHECK;
 int sidecar_enqueue(struct db *db, int64_t snapshot) MUST_CHECK;
+
+/* ---- notes (note.c), trash (trash.c) ---- */
+/* The end of a scan: those that it did not meet are not there any more; a note that no store has is gone. */
+int notes_sweep(struct db *db, int64_t store, int64_t gen) MUST_CHECK;
+int untrash(struct db *db, int64_t id) MUST_CHECK; /* -ENOENT: it is not in the trash */
 
 /* ---- outbox (outbox.c) ---- */
 /* One row per (snapshot, store, what): an existing one gets rev + 1 and is due at once, its

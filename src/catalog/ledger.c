@@ -297,6 +297,9 @@ static int end_tx(struct db *db, void *arg)
 	if (a->left)
 		return RUN(db, "UPDATE store SET sweep_after = ?2 WHERE id = ?1", I(a->store),
 			   T(a->after));
+	r = notes_sweep(db, a->store, a->gen);
+	if (r < 0)
+		return r;
 	return RUN(db,
 		   "UPDATE store SET scan_after = NULL, sweep_after = '', last_scan_us = ?2,"
 		   " error = '', error_us = 0 WHERE id = ?1",

@@ -35,7 +35,10 @@ static int find_or_insert(struct db *db, struct args *a, struct snap *s)
 	r = reg->dedupe ? find_same(db, reg, camera, s, &gone) : -ENOENT;
 	if (r == 0) {
 		a->new = gone;
-		return gone ? snapshot_show(db, s->id) : 0;
+		if (!gone)
+			return 0;
+		r = untrash(db, s->id); /* somebody wants it after all */
+		return r == -ENOENT ? snapshot_show(db, s->id) : r;
 	}
 	if (r != -ENOENT)
 		return r;

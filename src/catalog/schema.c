@@ -223,6 +223,32 @@ static int move_documents(struct db *db)
 	return r;
 }
 
+/* ---- 3: small texts that travel with the pictures; pictures that are to go ---- */
+static const char notes[] =
+	"CREATE TABLE note(id INTEGER PRIMARY KEY,"
+	"  key TEXT NOT NULL UNIQUE,"
+	"  rev INTEGER NOT NULL DEFAULT 0,"
+	"  changed_us INTEGER NOT NULL DEFAULT 0,"
+	"  body BLOB);" /* NULL: removed, or not read yet; last, for it may be large */
+	"CREATE TABLE note_object(note INTEGER NOT NULL REFERENCES note,"
+	"  store INTEGER NOT NULL,"
+	"  todo INTEGER NOT NULL DEFAULT 0,"   /* ours is to go there */
+	"  wanted INTEGER NOT NULL DEFAULT 0," /* the store's is to be read */
+	"  etag TEXT NOT NULL DEFAULT '',"
+	"  seen INTEGER NOT NULL DEFAULT 0,"
+	"  tries INTEGER NOT NULL DEFAULT 0,"
+	"  next_us INTEGER NOT NULL DEFAULT 0,"
+	"  error TEXT,"
+	"  error_us INTEGER NOT NULL DEFAULT 0,"
+	"  PRIMARY KEY(note, store)) WITHOUT ROWID;"
+	"CREATE INDEX note_todo ON note_object(store, next_us) WHERE todo = 1;"
+	"CREATE TABLE trash(snapshot INTEGER PRIMARY KEY REFERENCES snapshot,"
+	"  at_us INTEGER NOT NULL,"
+	"  due_us INTEGER NOT NULL,"
+	"  who TEXT NOT NULL);"
+	"CREATE INDEX trash_due ON trash(due_us);"
+	"PRAGMA user_version = 3;";
+
 static const struct migration {
 	const char *script;
 	int (*step)(struct db *db); /* NULL: none */
@@ -230,6 +256,7 @@ static const struct migration {
 } migration[] = {
 	{tables, NULL, NULL},
 	{edits, move_documents, documents_moved},
+	{notes, NULL, NULL},
 };
 
 static int step(struct db *db, const char *script)

@@ -236,6 +236,10 @@ int snapshot_hide(struct db *db, int64_t id)
 
 int snapshot_show(struct db *db, int64_t id)
 {
+	int64_t trashed;
+	int r = ONE(db, &trashed, "SELECT EXISTS(SELECT 1 FROM trash WHERE snapshot = ?1)", I(id));
+	if (r < 0 || trashed)
+		return r;
 	return set_gone(db, id, false);
 }
 

@@ -12,8 +12,10 @@ int catalog_totals(struct catalog *c, struct catalog_totals *ret)
 	/* the tally of all cameras and the partial indexes are small; the outbox is counted in its smallest index */
 	QUERY(q, db,
 	      "SELECT (SELECT coalesce(sum(n), 0) FROM tally WHERE camera = ?1),"
-	      " (SELECT count(*) FROM camera), (SELECT count(*) FROM outbox),"
-	      " (SELECT count(*) FROM outbox WHERE error IS NOT NULL),"
+	      " (SELECT count(*) FROM camera), (SELECT count(*) FROM outbox)"
+	      " + (SELECT count(*) FROM note_object WHERE todo = 1),"
+	      " (SELECT count(*) FROM outbox WHERE error IS NOT NULL)"
+	      " + (SELECT count(*) FROM note_object WHERE todo = 1 AND error IS NOT NULL),"
 	      " (SELECT created_us FROM outbox ORDER BY id LIMIT 1),"
 	      " (SELECT count(*) FROM upload WHERE due_us > 0),"
 	      " (SELECT count(*) FROM upload WHERE state = 3)",
@@ -95,6 +97,16 @@ static int tell_outbox(struct db *db, struct report *rep)
 	return tell(&q, rep);
 }
 
+static int tell_notes(struct db *db, struct report *rep)
+{
+	QUERY(q, db,
+	      "SELECT o.error_us, s.name || ':" NOTE_DIR "' || n.key, o.error FROM note_object o"
+	      " JOIN note n ON n.id = o.note JOIN store s ON s.id = o.store"
+	      " WHERE o.todo = 1 AND o.error IS NOT NULL ORDER BY o.error_us DESC LIMIT ?1",
+	      I(rep->left));
+	return tell(&q, rep);
+}
+
 static int tell_rest(struct db *db, struct report *rep)
 {
 	QUERY(q, db,
@@ -116,6 +128,8 @@ int catalog_errors(struct catalog *c, unsigned limit, error_fn *fn, void *user)
 		r = tell_objects(db, &rep);
 	if (r == 0)
 		r = tell_outbox(db, &rep);
+	if (r == 0)
+		r = tell_notes(db, &rep);
 	if (r == 0)
 		r = tell_rest(db, &rep);
 	return r;

@@ -78,6 +78,11 @@ int emit_labels(struct db *db, int64_t kind, int64_t label, const char *name)
 	return add_change(db, &ch);
 }
 
+int emit_note(struct db *db, int64_t note)
+{
+	return add_change(db, &(struct change){.what = CHANGE_NOTE, .snapshot = note});
+}
+
 int emit_upload(struct db *db, int64_t upload)
 {
 	return add_change(db, &(struct change){.what = CHANGE_UPLOAD, .snapshot = upload});

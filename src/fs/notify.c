@@ -144,6 +144,8 @@ static void tell(struct notifier *n, const struct change *c)
 	case CHANGE_LABELS:
 		tell_listing(n, c);
 		break;
+	case CHANGE_NOTE:
+		break;
 	case CHANGE_UPLOAD:
 		inval_inode(n, (struct node){.kind = NODE_UPLOAD, .id = c->snapshot}, false);
 		break;
