@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,10 +148,10 @@ static bool is_ours(const char *mountpoint)
 /* A mount of ours whose server died answers ENOTCONN to everything; take it away, never anybody else's. */
 static void clean_stale(const char *mountpoint)
 {
-	struct stat st;
+	struct statfs fs; /* what stat(2) says, the kernel may remember */
 	pid_t pid;
 
-	if (stat(mountpoint, &st) == 0 || errno != ENOTCONN || !is_ours(mountpoint))
+	if (!is_ours(mountpoint) || statfs(mountpoint, &fs) == 0 || errno != ENOTCONN)
 		return;
 	log_info("cleaning the stale mount at \"%s\"", mountpoint);
 	if (umount2(mountpoint, MNT_DETACH) == 0)

@@ -253,6 +253,15 @@ static void look_due(struct ingest *in, const struct upload_row *row)
 		reschedule(in, row, row->state, EMPTY_QUIET_US);
 }
 
+/* A temporary one is, far ahead; one that was just given its final name may have kept that time. */
+static bool is_scheduled(struct ingest *in, const struct upload_row *row)
+{
+	CLEANUP(buf_done) struct buf path = BUF(KEY_MAX * 16);
+
+	return row->due_us != 0 && catalog_upload_path(in->cat, row->id, &path) == 0 &&
+	       path_is_temporary(path.data);
+}
+
 /* Rows that should be on the schedule and are not: after a crash, or when the disk was full. */
 static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 {
@@ -262,7 +271,7 @@ static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 	if (row->is_dir)
 		return;
 	upload_file_name(row->id, name);
-	if (row->state == UPLOAD_OPEN && row->due_us == 0) {
+	if (row->state == UPLOAD_OPEN && !is_scheduled(in, row)) {
 		if (in->resumes)
 			reschedule(in, row, UPLOAD_WAITING, EMPTY_QUIET_US);
 		else if (is_being_written(in, row->id)) /* its last close may have passed unnoted */

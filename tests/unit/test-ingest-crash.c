@@ -43,6 +43,60 @@ static void restart(struct house *h)
 	ok(ingest_recover(h->in, &cancel));
 }
 
+/* Writers live on while their server does not: what they have open is given time. */
+static void recovery_beside_writers_of_a_server_that_died(void **state)
+{
+	struct house *h = *state;
+	_Atomic bool cancel = false;
+	char data[PICTURE_MAX];
+	size_t len = picture(1, NULL, data);
+	int64_t dir = make_dir(h, 0, "front"), half;
+	struct upload_file *f;
+
+	half = raw_row(h, dir, "20201231_154555.jpg");
+	raw_file(h, half, data, len / 2);
+	house_close(h);
+	house_open(h);
+	ingest_resumes(h->in);
+	ok(ingest_recover(h->in, &cancel));
+	(void)run_due(h, 3);
+	assert_int_equal(row_of(h, half).state, UPLOAD_WAITING);
+	ok(ingest_open(h->in, half, O_RDWR, &f));
+	ingest_resume(f);
+	(void)run_due(h, 60);
+	assert_int_equal(row_of(h, half).state, UPLOAD_WAITING);
+	ok(ingest_write(f, data + len / 2, len - len / 2, (off_t)(len / 2)));
+	ingest_release(f);
+	assert_string_equal(snap_of(h, half).stem, "20201231T15-45-55-000000_front");
+	assert_int_equal(snapshots(h), 1);
+	/* the last write went through, the close did not */
+	half = raw_row(h, dir, "20201231_154556.jpg");
+	len = picture(2, NULL, data);
+	raw_file(h, half, data, len);
+	ok(ingest_open(h->in, half, O_RDWR, &f));
+	ingest_resume(f);
+	ok(ingest_flush(f));
+	ingest_release(f);
+	assert_string_equal(snap_of(h, half).stem, "20201231T15-45-56-000000_front");
+}
+
+/* rsync's last step, cut off between the name and the look at it. */
+static void recovery_after_a_rename(void **state)
+{
+	struct house *h = *state;
+	char data[PICTURE_MAX];
+	size_t len = picture(1, NULL, data);
+	int64_t dir = make_dir(h, 0, "front"), replaced = 0;
+	int64_t id = copy_in(h, dir, ".a.jpg.Xy12Zq", data, len);
+
+	assert_int_equal(row_of(h, id).state, UPLOAD_OPEN);
+	assert_true(row_of(h, id).due_us != 0);
+	ok(catalog_upload_rename(h->cat, id, dir, "20201231_154555.jpg", 0, &replaced));
+	restart(h);
+	(void)run_due(h, 12);
+	assert_string_equal(snap_of(h, id).stem, "20201231T15-45-55-000000_front");
+}
+
 static void recovery_finishes_what_a_kill_left(void **state)
 {
 	struct house *h = *state;
@@ -454,6 +508,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(recovery_finishes_what_a_kill_left),
+		T(recovery_after_a_rename),
+		T(recovery_beside_writers_of_a_server_that_died),
 		T(bytes_that_a_power_cut_took_become_a_rejected_upload),
 		T(waiting_ones_are_looked_at_after_a_restart),
 		T(the_spool_keeps_what_no_store_has),
