@@ -68,6 +68,9 @@ int catalog_snap(struct catalog *c, int64_t id, struct snap *ret)
 	MUST_CHECK; /* -ENOENT: none, or gone */
 int catalog_find(struct catalog *c, struct view v, int32_t day, const char *stem, struct snap *ret)
 	MUST_CHECK;
+/* One with these bytes: rather that named `stem`, else the oldest. -ENOENT */
+int catalog_find_sha(struct catalog *c, const struct sha256 *sha, const char *stem,
+		     struct snap *ret) MUST_CHECK;
 int catalog_newest(struct catalog *c, int64_t camera, struct snap *ret) MUST_CHECK;
 /* Sorted by stem, strictly after snapshot `after` (0: from the start; any snapshot of that day, also one that is gone or not in the
  * view; -ENOENT: there never was one), at most `limit` rows, from one range scan. */
@@ -248,7 +251,7 @@ enum upload_state {
 	UPLOAD_KEPT /* neither: kept as it is */
 };
 struct upload_row {
-	int64_t id, parent; /* parent 0: upload/ itself */
+	int64_t id, parent; /* parent 0: upload/ itself; negative: an annex (ingest.h) */
 	bool is_dir;
 	mode_t mode; /* permission bits */
 	uid_t uid;
@@ -301,6 +304,15 @@ int catalog_xattr_set(struct catalog *c, int64_t upload, const char *name, const
 int catalog_xattr_remove(struct catalog *c, int64_t upload, const char *name) MUST_CHECK;
 int catalog_xattr_list(struct catalog *c, int64_t upload, struct buf *out)
 	MUST_CHECK; /* NUL-separated names */
+
+/* ---- drafts: edited texts that could not be understood, by the inode of their file; in catalog_errors under `subject` ---- */
+#define DRAFT_STAYS_US INT64_C(3600000000) /* then it is as if there was none */
+int catalog_draft_put(struct catalog *c, int64_t node, const char *subject, const char *body,
+		      size_t len, const char *error) MUST_CHECK;
+/* Appends to body. -ENOENT: none. Each ret may be NULL. */
+int catalog_draft(struct catalog *c, int64_t node, int64_t *ret_at_us, char ret_error[256],
+		  struct buf *body) MUST_CHECK;
+int catalog_draft_remove(struct catalog *c, int64_t node) MUST_CHECK; /* none: 0 */
 
 /* ---- stores: the ledger ---- */
 int catalog_store_id(struct catalog *c, const char *name, int64_t *ret_id)

@@ -90,6 +90,26 @@ int ingest_unlink(struct ingest *in, int64_t parent, const char *name, bool dire
 /* fsyncdir and the durability tick: spool and rows; then the bytes that those rows have made needless go. */
 int ingest_fsync_all(struct ingest *in) MUST_CHECK;
 
+/* ---- annexes: what lies beside the entries of a view for a while, under a negative parent of the caller's choice ----
+ * All of the tree's calls work there, but nothing is listed for long: files of editors and names of pictures go after an hour.  A
+ * picture that was written there whole is registered, or found by its hash and adopted; then its name is one for that snapshot. */
+#define ANNEX_STAYS_US INT64_C(3600000000)
+struct annex_ops { /* called without locks of the table; may write to the catalog */
+	/* What a new picture of that name is to have: camera, and labels or a star. -ENOENT: the annex is no place for pictures
+	 * (any more). */
+	int (*describe)(void *user, int64_t annex, const char *name,
+			char ret_camera[CAMERA_MAX + 1], struct sidecar *ret);
+	/* A picture that was there before was written again: it gets the same. */
+	int (*adopt)(void *user, int64_t annex, int64_t snapshot);
+	/* Any upload entry was registered: what a client has set on it is the picture's. */
+	void (*registered)(void *user, int64_t entry, int64_t snapshot);
+};
+void ingest_set_annex(struct ingest *in, const struct annex_ops *ops,
+		      void *user); /* both live as long as the ingest */
+/* A name for a registered snapshot, or for a directory (snapshot NULL).  It replaces what stands there. */
+int ingest_annex_name(struct ingest *in, int64_t annex, const char *name, const struct snap *s)
+	MUST_CHECK;
+
 /* ---- captures: one at a time per camera; who comes while one is under way, or within min_interval after it, gets that one ---- */
 /* Called exactly once, without locks, from a worker or before ingest_capture returns: 0 and the registered snapshot, or -errno and one
  * sentence. */

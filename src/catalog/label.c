@@ -321,7 +321,8 @@ static int unmake(struct db *db, void *arg)
 	if (!a->is_kind) {
 		r = RUN(db, "UPDATE label_name SET made_us = 0, emptied_us = 0 WHERE id = ?1",
 			I(a->id));
-		return r < 0 ? r : emit_row(db, &row);
+		/* Its kind may have been there for it alone. */
+		return r < 0 ? r : emit_both(db, a->id);
 	}
 	r = RUN(db, "UPDATE label_kind SET made_us = 0, emptied_us = 0 WHERE id = ?1", I(a->id));
 	if (r == 0)

@@ -249,6 +249,15 @@ static const char notes[] =
 	"CREATE INDEX trash_due ON trash(due_us);"
 	"PRAGMA user_version = 3;";
 
+/* ---- 4: edited texts that could not be understood ---- */
+static const char drafts[] =
+	"CREATE TABLE draft(node INTEGER PRIMARY KEY," /* an inode number of the mount */
+	"  at_us INTEGER NOT NULL,"
+	"  subject TEXT NOT NULL,"
+	"  error TEXT NOT NULL,"
+	"  body BLOB NOT NULL);"
+	"PRAGMA user_version = 4;";
+
 static const struct migration {
 	const char *script;
 	int (*step)(struct db *db); /* NULL: none */
@@ -257,6 +266,7 @@ static const struct migration {
 	{tables, NULL, NULL},
 	{edits, move_documents, documents_moved},
 	{notes, NULL, NULL},
+	{drafts, NULL, NULL},
 };
 
 static int step(struct db *db, const char *script)

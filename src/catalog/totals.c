@@ -61,13 +61,14 @@ static int tell_uploads(struct catalog *c, struct db *db, struct report *rep)
 	int r;
 
 	QUERY(q, db,
-	      "SELECT ctime_ns / 1000, id, error FROM upload WHERE state = 3 ORDER BY id DESC LIMIT ?1",
+	      "SELECT ctime_ns / 1000, id, error, parent FROM upload WHERE state = 3 ORDER BY id DESC LIMIT ?1",
 	      I(rep->left));
 	while (rep->left > 0 && (r = query_next(&q)) != 0) {
 		CLEANUP(buf_done) struct buf path = BUF(16384);
 		if (r < 0)
 			return r;
-		(void)buf_str(&path, "upload/");
+		if (col_int(&q, 3) >= 0)
+			(void)buf_str(&path, "upload/");
 		r = catalog_upload_path(c, col_int(&q, 1), &path);
 		if (r < 0)
 			return r;
@@ -77,6 +78,14 @@ static int tell_uploads(struct catalog *c, struct db *db, struct report *rep)
 			return r;
 	}
 	return 0;
+}
+
+static int tell_drafts(struct db *db, struct report *rep)
+{
+	QUERY(q, db,
+	      "SELECT at_us, subject, error FROM draft WHERE at_us > ?1 ORDER BY at_us DESC LIMIT ?2",
+	      I(now_us() - DRAFT_STAYS_US), I(rep->left));
+	return tell(&q, rep);
 }
 
 static int tell_objects(struct db *db, struct report *rep)
@@ -124,6 +133,8 @@ int catalog_errors(struct catalog *c, unsigned limit, error_fn *fn, void *user)
 
 	READ(db, c);
 	r = tell_uploads(c, db, &rep);
+	if (r == 0)
+		r = tell_drafts(db, &rep);
 	if (r == 0)
 		r = tell_objects(db, &rep);
 	if (r == 0)

@@ -1,7 +1,7 @@
 /* upload.c - the tree below upload/: names, attributes and states of what people dropped there.
  *
  * Names are the bytes the kernel gave: only what could not be one path component is refused.  The tree is at most UPLOAD_DEPTH
- * directories deep, so every walk towards the root ends. */
+ * directories deep, so every walk towards the root ends.  A negative parent is an annex: it has no row and is always there. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,7 +168,7 @@ static int depth_of(struct db *db, int64_t dir, int64_t not_below, unsigned *ret
 	unsigned depth = 0;
 	int r;
 
-	for (; dir != 0; dir = row.parent) {
+	for (; dir > 0; dir = row.parent) {
 		if (dir == not_below)
 			return -EINVAL;
 		if (++depth > UPLOAD_DEPTH)

@@ -73,6 +73,17 @@ int catalog_find(struct catalog *c, struct view v, int32_t day, const char *stem
 	return one(&q, ret);
 }
 
+int catalog_find_sha(struct catalog *c, const struct sha256 *sha, const char *stem,
+		     struct snap *ret)
+{
+	READ(db, c);
+	QUERY(q, db,
+	      "SELECT " SNAP_COLUMNS " FROM snapshot s INDEXED BY snapshot_by_sha "
+	      "WHERE s.sha256 = ?1 AND s.gone = 0 ORDER BY s.stem <> ?2, s.id LIMIT 1",
+	      SHA(true, *sha), T(stem));
+	return one(&q, ret);
+}
+
 int catalog_newest(struct catalog *c, int64_t camera, struct snap *ret)
 {
 	READ(db, c);

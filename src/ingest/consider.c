@@ -166,7 +166,7 @@ void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MA
 		memcpy(title, name, strlen(name) + 1);
 }
 
-static int origin_json(const char *path, struct buf *out)
+int upload_origin(const char *path, struct buf *out)
 {
 	struct json j = {.out = out};
 
@@ -176,9 +176,8 @@ static int origin_json(const char *path, struct buf *out)
 	return out->error;
 }
 
-/* The bytes are whole and hashed: into the spool, into the catalog, out of upload/. */
-static int hand_over(struct ingest *in, struct entry *e, const struct upload_row *row,
-		     struct registration *reg)
+int hand_over(struct ingest *in, struct entry *e, const struct upload_row *row,
+	      struct registration *reg)
 {
 	bool durable = in->conf->durability == DURABILITY_CLOSE, new = true;
 	int64_t snapshot;
@@ -203,6 +202,7 @@ static int hand_over(struct ingest *in, struct entry *e, const struct upload_row
 		in->active = true;
 		e->snapshot = snapshot;
 		e->registered = true;
+		tell_registered(in, e->id, snapshot);
 		if (durable)
 			(void)unlinkat(in->dir, name, 0);
 		else
@@ -233,7 +233,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 	int r = hash_fd(e->fd, &h);
 
 	if (r == 0)
-		r = origin_json(path, &origin);
+		r = upload_origin(path, &origin);
 	if (r < 0)
 		return r;
 	camera_of(path, title, camera);
@@ -267,7 +267,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 	return 0;
 }
 
-static bool is_bad(int r)
+bool is_bad(int r)
 {
 	return r == -EBADMSG || r == -EFBIG || r == -EINVAL;
 }
@@ -326,6 +326,10 @@ static int consider_locked(struct ingest *in, struct entry *e, bool final)
 		return r;
 	e->dirty = false;
 	entry_live(in, e, &row);
+	if (row.parent < 0) {
+		consider_annexed(in, e, &row, final);
+		return 0;
+	}
 	if (path_is_temporary(path.data)) {
 		/* Also one that waited for something else under another name. */
 		if (row.state != UPLOAD_OPEN || row.due_us < now_us() + TEMPORARY_KEEP_US / 2)

@@ -245,6 +245,8 @@ static void look_due(struct ingest *in, const struct upload_row *row)
 
 	if (is_being_written(in, row->id))
 		reschedule(in, row, row->state, QUIET_US);
+	else if (row->parent < 0)
+		r = look_at_annexed(in, row);
 	else if (catalog_upload_path(in->cat, row->id, &path) == 0 && path_is_temporary(path.data))
 		look_at_temporary(in, row);
 	else

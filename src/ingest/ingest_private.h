@@ -71,6 +71,8 @@ struct ingest {
 	size_t n_captures;
 	struct pool *pool;
 	bool resumes; /* set before ingest_recover: others may have entries open */
+	const struct annex_ops *annex; /* lock */
+	void *annex_user;              /* lock */
 	_Atomic bool stopping;
 	_Atomic bool active; /* something was accepted since the last durability tick */
 	_Atomic bool
@@ -110,6 +112,19 @@ bool path_is_temporary(const char *path);
 const char *group_of(const struct ingest *in, const char *camera);
 /* A camera's name, and what was received as its title, from the first part of a path; title only where it can be kept. */
 void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MAX + 1]);
+
+struct registration;
+/* The bytes are whole and hashed: into the spool, into the catalog, out of upload/. */
+int hand_over(struct ingest *in, struct entry *e, const struct upload_row *row,
+	      struct registration *reg) MUST_CHECK;
+int upload_origin(const char *path, struct buf *out) MUST_CHECK;
+bool is_bad(int r); /* the content's fault, not ours */
+
+/* ---- annex.c ---- */
+/* As consider(), under the entry's lock. */
+void consider_annexed(struct ingest *in, struct entry *e, const struct upload_row *row, bool final);
+void tell_registered(struct ingest *in, int64_t entry, int64_t snapshot);
+int look_at_annexed(struct ingest *in, const struct upload_row *row) MUST_CHECK; /* it is due */
 
 /* ---- when.c ---- */
 struct when {
