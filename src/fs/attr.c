@@ -1,5 +1,5 @@
 /* stat(2) of every node: from one row of the catalog each. */
-#include "fs_private.h"
+#include "nodes.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -43,7 +43,9 @@ static void set_times(struct stat *st, int64_t mtime_us, int64_t ctime_us)
 
 void fs_dir_attr(struct fs *fs, struct node n, struct stat *st)
 {
-	base_attr(fs, n, S_IFDIR | 0555, st);
+	const struct node_ops *ops = node_ops(n);
+
+	base_attr(fs, n, S_IFDIR | (ops->create || ops->mkdir ? 0755 : 0555), st);
 	/* To the microsecond: by it the kernel tells that a listing it is just being given is of before a change. */
 	st->st_mtim = time_of(catalog_changed_us(fs->parts.catalog) * 1000);
 	st->st_atim = st->st_ctim = st->st_mtim;
@@ -58,17 +60,24 @@ void fs_snap_attr(struct fs *fs, const struct snap *s, struct stat *st)
 	set_times(st, s->taken_us, s->registered_us);
 }
 
-int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st)
+int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st, double *ret_timeout)
 {
 	CLEANUP(buf_done) struct buf text = BUF(SIDECAR_BYTES);
-	int r = fs_sidecar_text(fs, s, &text);
+	struct node n = {.kind = NODE_SIDECAR, .id = s->id};
+	int64_t changed_us;
+	int r = fs_sidecar_text(fs, s, &text, &changed_us);
 
 	if (r < 0)
 		return r;
-	base_attr(fs, (struct node){.kind = NODE_SIDECAR, .id = s->id}, S_IFREG | 0444, st);
+	base_attr(fs, n, S_IFREG | 0644, st);
 	st->st_size = (off_t)text.len;
 	st->st_blocks = (blkcnt_t)((text.len + 511) / 512);
 	set_times(st, s->taken_us, s->registered_us);
+	/* To the microsecond: editors tell by it that somebody else has saved. */
+	if (changed_us)
+		st->st_mtim = st->st_atim = st->st_ctim = time_of(changed_us * 1000);
+	if (edit_attr(fs, n, st) && ret_timeout)
+		*ret_timeout = 0;
 	return 0;
 }
 
@@ -158,7 +167,7 @@ static int dir_exists(struct fs *fs, struct node n)
 	struct camera_row camera;
 	struct label_row label;
 	struct view v;
-	int y, m;
+	int y, m, r;
 
 	switch (n.kind) {
 	case NODE_CAMERA:
@@ -174,6 +183,13 @@ static int dir_exists(struct fs *fs, struct node n)
 		m = (int)(n.id % 12) + 1;
 		return days_exist(fs, all, day_from_civil(y, m, 1),
 				  day_from_civil(y + m / 12, m % 12 + 1, 1));
+	case NODE_LABEL_DAY:
+		r = catalog_label(fs->parts.catalog, n.id, false, &label);
+		return r < 0 ? r
+			     : fs_day_exists(fs, (struct node){.kind = NODE_LABEL, .id = n.id},
+					     n.day);
+	case NODE_STARRED_DAY:
+		return fs_day_exists(fs, (struct node){.kind = NODE_STARRED}, n.day);
 	default:
 		return node_day_view(n, &v) ? days_exist(fs, v, n.day, n.day + 1) : 0;
 	}
@@ -182,7 +198,7 @@ static int dir_exists(struct fs *fs, struct node n)
 static int upload_attr(struct fs *fs, struct node n, struct stat *st)
 {
 	struct upload_row row;
-	int r = fs->parts.upload ? ingest_entry(fs->parts.ingest, n.id, &row) : -ENOENT;
+	int r = fs->parts.upload || n.id ? ingest_entry(fs->parts.ingest, n.id, &row) : -ENOENT;
 
 	if (r < 0)
 		return r;
@@ -208,7 +224,7 @@ int fs_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout)
 		return r;
 	case NODE_SIDECAR:
 		r = catalog_snap(fs->parts.catalog, n.id, &s);
-		return r < 0 ? r : fs_sidecar_attr(fs, &s, st);
+		return r < 0 ? r : fs_sidecar_attr(fs, &s, st, ret_timeout);
 	case NODE_LATEST:
 		*ret_timeout = 0;
 		return latest_attr(fs, n, st);

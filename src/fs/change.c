@@ -5,10 +5,25 @@
 #include <fcntl.h>
 #include <string.h>
 
+static const struct node_ops picture_ops = {
+	.setxattr = picture_setxattr,
+	.removexattr = picture_removexattr,
+};
+
 const struct node_ops *node_ops(struct node n)
 {
 	static const struct node_ops none;
 	static const struct node_ops *const by_kind[NODE_KINDS] = {
+		[NODE_CAMERA_DAY] = &sidecar_dir_ops,
+		[NODE_DAY] = &sidecar_dir_ops,
+		[NODE_LABELS] = &labels_ops,
+		[NODE_KIND] = &kind_ops,
+		[NODE_LABEL] = &label_ops,
+		[NODE_LABEL_DAY] = &label_ops,
+		[NODE_STARRED] = &label_ops,
+		[NODE_STARRED_DAY] = &label_ops,
+		[NODE_SNAP] = &picture_ops,
+		[NODE_SIDECAR] = &sidecar_ops,
 		[NODE_UPLOAD] = &upload_ops,
 	};
 
@@ -162,13 +177,17 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	      struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(req, ino, fi, fi->flags);
+	int r;
 
 	if (!h)
 		return;
+	r = h->kind == HANDLE_EDIT ? edit_write(h, data, size, off) : -EBADF;
 	if (h->kind == HANDLE_UPLOAD)
 		upload_write(fuse_req_userdata(req), req, h, data, size, off);
+	else if (r < 0)
+		(void)fuse_reply_err(req, -r);
 	else
-		(void)fuse_reply_err(req, EBADF);
+		(void)fuse_reply_write(req, size);
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -178,7 +197,9 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!h)
 		return;
-	r = h->kind == HANDLE_UPLOAD ? ingest_flush(h->file) : 0;
+	r = h->kind == HANDLE_UPLOAD ? ingest_flush(h->file)
+	    : h->kind == HANDLE_EDIT ? edit_flush(fuse_req_userdata(req), h)
+				     : 0;
 	(void)fuse_reply_err(req, -r);
 }
 
@@ -192,9 +213,13 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		return;
 	if (h->kind == HANDLE_UPLOAD)
 		r = ingest_fsync(h->file);
+	else if (h->kind == HANDLE_EDIT)
+		r = edit_flush(fs, h);
 	else if (node_from_ino(ino).kind ==
 		 NODE_UPLOAD) /* rsync and editors fsync what they opened for reading, too */
 		r = ingest_fsync_all(fs->parts.ingest);
+	if (r == 0 && h->kind == HANDLE_EDIT)
+		r = catalog_sync(fs->parts.catalog);
 	(void)fuse_reply_err(req, -r);
 }
 

@@ -1,4 +1,5 @@
 /* Serving a mount: what is asked of the kernel, the loop, the end. */
+#include "nodes.h"
 #include "passthrough.h"
 
 #include <errno.h>
@@ -124,6 +125,8 @@ int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, s
 		r = notifier_new(fs, &fs->notifier);
 	if (r == 0)
 		r = teller_new(&fs->teller);
+	if (r == 0)
+		ingest_set_annex(fs->parts.ingest, &label_annex, fs);
 	if (r < 0) {
 		(void)fs_free(fs);
 		return r;

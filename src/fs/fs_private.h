@@ -18,6 +18,7 @@ enum {
 	COOKIE_FIRST = 16, /* directory offsets below it are fixed entries */
 	MAX_IO = 1024 * 1024,
 	WHY_BYTES = 256,
+	HIDDEN_MAX = 64,
 };
 
 struct notifier; /* notify.c */
@@ -52,6 +53,11 @@ struct fs {
 	pthread_cond_t idle; /* answering became 0 */
 	bool ending;         /* nothing is parked any more */
 	int64_t complained, complained_us; /* the last snapshot whose fetch failed, and when */
+	struct edit *edits;
+	struct hidden { /* texts that are away for a moment */
+		uint64_t ino;
+		int64_t until_us;
+	} hidden[HIDDEN_MAX];
 };
 
 /* ---- mount.c ---- */
@@ -83,13 +89,17 @@ struct teller *teller_free(struct teller *t);
 int fs_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout) MUST_CHECK;
 void fs_snap_attr(struct fs *fs, const struct snap *s, struct stat *st);
 void fs_upload_attr(struct fs *fs, const struct upload_row *row, struct stat *st);
-int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st) MUST_CHECK;
+/* *ret_timeout (NULL: not wanted) is 0 while it is edited. */
+int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st, double *ret_timeout)
+	MUST_CHECK;
 void fs_dir_attr(struct fs *fs, struct node n, struct stat *st);
 void fs_snap_target(const struct snap *s, char *out,
 		    size_t size); /* "<day>/<stem>.jpg", seen from cameras/<camera>/ */
 
 /* ---- text.c: files that are rendered ---- */
-int fs_sidecar_text(struct fs *fs, const struct snap *snap, struct buf *out) MUST_CHECK;
+/* *ret_changed_us (NULL: not wanted): when it was changed, 0: never. */
+int fs_sidecar_text(struct fs *fs, const struct snap *snap, struct buf *out,
+		    int64_t *ret_changed_us) MUST_CHECK;
 enum snap_state fs_snap_state(struct fs *fs, const struct snap *s);
 bool fs_sidecars_listed(const struct fs *fs, struct node dir);
 bool fs_sidecars_shown(const struct fs *fs);
@@ -99,6 +109,8 @@ const struct fs_ghost_file *fs_ghost(const struct fs *fs, int64_t index); /* NUL
 int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret) MUST_CHECK;
 /* The entry that the kernel is told; negative when -ENOENT may be cached. */
 int fs_entry(struct fs *fs, struct node n, struct fuse_entry_param *e) MUST_CHECK;
+int fs_day_exists(struct fs *fs, struct node dir, int32_t day)
+	MUST_CHECK; /* in a directory of days: 0, -ENOENT */
 int fs_parent(struct fs *fs, struct node n, struct node *ret) MUST_CHECK; /* of a directory */
 /* What to answer when something is wrong with an inode that the kernel knows.  Gone is ESTALE: the kernel then looks the name up
  * anew and tells the caller the truth, even where it missed that the name went. */
@@ -118,13 +130,15 @@ void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *f
 void parked_end(struct fs *fs);
 
 /* ---- handle.c ---- */
-enum handle_kind { HANDLE_SNAP, HANDLE_TEXT, HANDLE_UPLOAD, HANDLE_DIR };
+enum handle_kind { HANDLE_SNAP, HANDLE_TEXT, HANDLE_UPLOAD, HANDLE_EDIT, HANDLE_DIR };
 struct handle {
 	enum handle_kind kind;
 	int64_t snapshot;         /* SNAP */
 	_Atomic int fd;           /* SNAP: -1 until its bytes are local; set once */
 	struct buf text;          /* TEXT: rendered at open */
 	struct upload_file *file; /* UPLOAD */
+	struct edit *edit;        /* EDIT */
+	bool writer;              /* EDIT */
 	pthread_mutex_t lock;     /* DIR of upload/: guards seen */
 	struct seen { /* names of the last reply by their offset: an entry may be removed while a reader goes on */
 		int64_t id;
@@ -151,7 +165,10 @@ int notifier_new(struct fs *fs, struct notifier **ret) MUST_CHECK;
 void notify_became_local(struct notifier *n,
 			 int64_t snapshot); /* st_blocks and the state changed */
 void notify_everything(struct notifier *n); /* nobody knows what the kernel was told */
-void notifier_stop(struct notifier *n);     /* its thread ends after the notification under way */
+/* Something of the fs's own: the attributes and text of a node, or a name in a directory. Drops the oldest of too many. */
+void notify_node(struct notifier *n, struct node node);
+void notify_name(struct notifier *n, struct node dir, const char *name);
+void notifier_stop(struct notifier *n); /* its thread ends after the notification under way */
 bool notifier_stopped(struct notifier *n);
 struct notifier *notifier_free(struct notifier *n);
 

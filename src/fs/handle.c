@@ -2,7 +2,7 @@
  *
  * The kernel knows them by numbers that no two processes serving the mount give out twice, so one that this process does not know is
  * opened again.  Those left at the end are closed: the kernel forgets to release what is open when a mount is taken away. */
-#include "fs_private.h"
+#include "nodes.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -77,6 +77,8 @@ void handle_free(struct fs *fs, struct handle *h)
 	pthread_mutex_unlock(&fs->handle_lock);
 	if (h->file)
 		ingest_release(h->file);
+	if (h->edit)
+		edit_release(fs, h);
 	if (fd >= 0)
 		(void)close(fd);
 	buf_done(&h->text);

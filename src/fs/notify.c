@@ -10,16 +10,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUEUE_MAX = 16384, RECENT = 256 };
+enum { QUEUE_MAX = 16384, OWN_MAX = 256, RECENT = 256 };
+
+struct own { /* what the fs itself has to tell */
+	struct node node;
+	char name[NAME_LIMIT + 1]; /* in the directory `node`; "": the node itself */
+};
 
 struct notifier {
 	struct fs *fs;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct change *queue; /* lock; QUEUE_MAX */
-	size_t head, n;       /* lock */
-	bool overrun;         /* lock */
+	struct change *queue;    /* lock; QUEUE_MAX */
+	size_t head, n;          /* lock */
+	bool overrun;            /* lock */
+	struct own own[OWN_MAX]; /* lock */
+	size_t own_head, n_own;  /* lock */
 	_Atomic bool stop, stopped;
 	uint64_t recent[RECENT]; /* thread only: directories already invalidated in this batch */
 };
@@ -204,6 +211,19 @@ static void *notify_main(void *arg)
 		size_t k = 0;
 		bool everything = n->overrun;
 
+		if (n->n_own > 0) {
+			struct own own = n->own[n->own_head];
+
+			n->own_head = (n->own_head + 1) % OWN_MAX;
+			n->n_own--;
+			pthread_mutex_unlock(&n->lock);
+			if (own.name[0])
+				inval_name(n, own.node, own.name);
+			else
+				inval_inode(n, own.node, true);
+			pthread_mutex_lock(&n->lock);
+			continue;
+		}
 		if (n->n == 0 && !everything) {
 			pthread_cond_wait(&n->wake, &n->lock);
 			continue;
@@ -309,4 +329,29 @@ void notify_became_local(struct notifier *n, int64_t snapshot)
 	struct change c = {.what = CHANGE_ATTR, .snapshot = snapshot};
 
 	enqueue(n, &c, 1);
+}
+
+static void enqueue_own(struct notifier *n, struct node node, const char *name)
+{
+	pthread_mutex_lock(&n->lock);
+	if (n->n_own == OWN_MAX) {
+		n->own_head = (n->own_head + 1) % OWN_MAX;
+		n->n_own--;
+	}
+	struct own *own = &n->own[(n->own_head + n->n_own++) % OWN_MAX];
+
+	own->node = node;
+	(void)snprintf(own->name, sizeof(own->name), "%s", name);
+	pthread_cond_signal(&n->wake);
+	pthread_mutex_unlock(&n->lock);
+}
+
+void notify_node(struct notifier *n, struct node node)
+{
+	enqueue_own(n, node, "");
+}
+
+void notify_name(struct notifier *n, struct node dir, const char *name)
+{
+	enqueue_own(n, dir, name);
 }

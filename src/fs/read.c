@@ -15,12 +15,17 @@ static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 	struct snap s;
 	int r = h ? 0 : -ENOMEM;
 
+	if (r == 0 && edit_join(fs, n, h)) {
+		fi->direct_io = 1;
+		*ret = h;
+		return 0;
+	}
 	if (r == 0 && n.kind == NODE_GHOST)
 		r = file ? file->render(fs->parts.ghost_user, &h->text) : -ENOENT;
 	else if (r == 0)
 		r = catalog_snap(fs->parts.catalog, n.id, &s);
 	if (r == 0 && n.kind == NODE_SIDECAR)
-		r = fs_sidecar_text(fs, &s, &h->text);
+		r = fs_sidecar_text(fs, &s, &h->text, NULL);
 	if (r < 0) {
 		if (h)
 			handle_free(fs, h);
@@ -255,6 +260,9 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		/* Registered and opened for both: what is not rewritten yet reads as the snapshot. */
 		h->snapshot = ingest_snapshot(h->file);
 		read_snap(fs, req, h, size, off);
+		break;
+	case HANDLE_EDIT:
+		edit_read(req, h, size, off);
 		break;
 	case HANDLE_DIR:
 		(void)fuse_reply_err(req, EISDIR);

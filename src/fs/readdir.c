@@ -223,7 +223,7 @@ static int add_snap(void *user, const struct snap *s)
 				      snap_cookie(s->id, false));
 	}
 	if (!p->full && fs_sidecars_listed(l->fs, l->dir)) {
-		int r = fs_sidecar_attr(l->fs, s, &st);
+		int r = fs_sidecar_attr(l->fs, s, &st, NULL);
 
 		if (r < 0 && r != -ENOENT) /* gone this moment */
 			return r;

@@ -39,13 +39,23 @@ enum snap_state fs_snap_state(struct fs *fs, const struct snap *s)
 	return fetch_is_local(fs->parts.fetch, s) ? STATE_SYNCED : STATE_REMOTE;
 }
 
-int fs_sidecar_text(struct fs *fs, const struct snap *snap, struct buf *out)
+int fs_sidecar_text(struct fs *fs, const struct snap *snap, struct buf *out,
+		    int64_t *ret_changed_us)
 {
 	CLEANUP(sidecar_done) struct sidecar s = {0};
-	int r = catalog_sidecar(fs->parts.catalog, snap->id, &s);
+	struct node n = {.kind = NODE_SIDECAR, .id = snap->id};
+	int64_t changed_us = snap->changed_us;
+	/* What was written there and could not be understood is what is read. */
+	int r = catalog_draft(fs->parts.catalog, (int64_t)node_ino(n), &changed_us, NULL, out);
 
-	if (r < 0)
-		return r;
-	s.state = fs_snap_state(fs, snap);
-	return sidecar_render(&s, out);
+	if (r == -ENOENT) {
+		r = catalog_sidecar(fs->parts.catalog, snap->id, &s);
+		if (r == 0) {
+			s.state = fs_snap_state(fs, snap);
+			r = sidecar_render(&s, out);
+		}
+	}
+	if (r == 0 && ret_changed_us)
+		*ret_changed_us = changed_us;
+	return r;
 }

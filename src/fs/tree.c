@@ -1,5 +1,5 @@
 /* What a name means in a directory: lookup. */
-#include "fs_private.h"
+#include "nodes.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -41,17 +41,15 @@ static int lookup_camera(struct fs *fs, const char *name, struct node *ret)
 static int lookup_day(struct fs *fs, struct node dir, const char *name, struct node *ret)
 {
 	struct view v;
-	int32_t day, found;
+	int32_t day;
 	struct node n = {.id = dir.id};
 	int r = day_from_name(name, &day);
 
 	if (r < 0 || !node_days_view(dir, &v))
 		return -ENOENT;
-	r = catalog_next_day(fs->parts.catalog, v, day - 1, &found);
+	r = fs_day_exists(fs, dir, day);
 	if (r < 0)
 		return r;
-	if (found != day)
-		return -ENOENT;
 	n.kind = dir.kind == NODE_CAMERA  ? NODE_CAMERA_DAY
 		 : dir.kind == NODE_LABEL ? NODE_LABEL_DAY
 					  : NODE_STARRED_DAY;
@@ -124,6 +122,25 @@ static int lookup_label(struct fs *fs, struct node dir, const char *name, struct
 	return r;
 }
 
+int fs_day_exists(struct fs *fs, struct node dir, int32_t day)
+{
+	struct upload_row row;
+	struct view v;
+	char name[16];
+	int32_t found;
+	int r = node_days_view(dir, &v) ? catalog_next_day(fs->parts.catalog, v, day - 1, &found)
+					: -ENOENT;
+
+	if (r == 0 && found == day)
+		return 0;
+	if ((r < 0 && r != -ENOENT) || dir.kind == NODE_CAMERA)
+		return r < 0 ? r : -ENOENT;
+	/* One that was just made, or emptied. */
+	day_name(day, name);
+	r = scratch_find(fs, dir, name, &row);
+	return r == 0 && !row.is_dir ? -ENOENT : r;
+}
+
 static bool cut_suffix(char *name, const char *suffix)
 {
 	size_t n = strlen(name), s = strlen(suffix);
@@ -134,23 +151,55 @@ static bool cut_suffix(char *name, const char *suffix)
 	return true;
 }
 
+bool fs_split_name(const char *name, char ret_stem[STEM_MAX + 16], bool *ret_sidecar)
+{
+	if (strlen(name) >= STEM_MAX + 16)
+		return false;
+	memcpy(ret_stem, name, strlen(name) + 1);
+	*ret_sidecar = cut_suffix(ret_stem, ".jpg.json") || cut_suffix(ret_stem, ".json");
+	return *ret_sidecar || cut_suffix(ret_stem, ".jpg");
+}
+
+/* What is being written there, or was for a moment. */
+static int lookup_scratch(struct fs *fs, struct node dir, const char *name, struct node *ret)
+{
+	struct upload_row row;
+	int r = scratch_find(fs, dir, name, &row);
+
+	if (r == 0 && (row.is_dir || row.state == UPLOAD_REGISTERED))
+		r = -ENOENT;
+	if (r == 0)
+		*ret = (struct node){.kind = NODE_UPLOAD, .id = row.id};
+	return r;
+}
+
+/* A picture by a name that it was given there. */
+static int lookup_in_label(struct fs *fs, struct node dir, const char *name, struct node *ret)
+{
+	struct snap s;
+	int r = label_find(fs, dir, name, &s);
+
+	if (r == 0)
+		*ret = (struct node){.kind = NODE_SNAP, .id = s.id};
+	return r == -ENOENT ? lookup_scratch(fs, dir, name, ret) : r;
+}
+
 static int lookup_snap(struct fs *fs, struct node dir, struct view v, const char *name,
 		       struct node *ret)
 {
 	char stem[STEM_MAX + 16];
 	struct snap s;
 	bool sidecar;
-
-	if (strlen(name) >= sizeof(stem))
-		return -ENOENT;
-	memcpy(stem, name, strlen(name) + 1);
-	sidecar = cut_suffix(stem, ".jpg.json") || cut_suffix(stem, ".json");
-	if (sidecar ? !fs_sidecars_shown(fs) : !cut_suffix(stem, ".jpg"))
-		return -ENOENT;
-	int r = catalog_find(fs->parts.catalog, v, dir.day, stem, &s);
+	int r = fs_split_name(name, stem, &sidecar) && (!sidecar || fs_sidecars_shown(fs))
+			? catalog_find(fs->parts.catalog, v, dir.day, stem, &s)
+			: -ENOENT;
 
 	if (r == 0)
 		*ret = (struct node){.kind = sidecar ? NODE_SIDECAR : NODE_SNAP, .id = s.id};
+	if (r == 0 && sidecar && text_hidden(fs, *ret))
+		r = -ENOENT;
+	if (r == -ENOENT)
+		r = lookup_in_label(fs, dir, name, ret);
 	return r;
 }
 
@@ -180,7 +229,8 @@ int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret
 		return lookup_in_camera(fs, dir, name, ret);
 	case NODE_LABEL:
 	case NODE_STARRED:
-		return lookup_day(fs, dir, name, ret);
+		r = lookup_day(fs, dir, name, ret);
+		return r == -ENOENT ? lookup_in_label(fs, dir, name, ret) : r;
 	case NODE_DATES:
 	case NODE_YEAR:
 	case NODE_MONTH:
@@ -241,6 +291,10 @@ int fs_parent(struct fs *fs, struct node n, struct node *ret)
 		if (n.id == 0)
 			break;
 		r = ingest_entry(fs->parts.ingest, n.id, &row);
+		if (r == 0 && row.parent < 0) {
+			up = node_from_ino((uint64_t)-row.parent);
+			break;
+		}
 		up = (struct node){.kind = NODE_UPLOAD, .id = r < 0 ? 0 : row.parent};
 		break;
 	default:
@@ -265,6 +319,28 @@ int fs_entry(struct fs *fs, struct node n, struct fuse_entry_param *e)
 	return 0;
 }
 
+static bool takes_pictures(struct node dir)
+{
+	return dir.kind == NODE_LABEL || dir.kind == NODE_LABEL_DAY || dir.kind == NODE_STARRED ||
+	       dir.kind == NODE_STARRED_DAY;
+}
+
+/* The kernel is told when a listed name comes or goes; others are looked up every time. */
+static bool is_passing(struct fs *fs, struct node dir, const char *name, struct node n)
+{
+	return (n.kind == NODE_UPLOAD && dir.kind != NODE_UPLOAD) ||
+	       (n.kind == NODE_SNAP && takes_pictures(dir) && !label_lists(fs, dir, name));
+}
+
+/* A name that is not there now, and whose coming nobody will tell. */
+static bool comes_untold(struct fs *fs, struct node dir, const char *name)
+{
+	struct node hidden;
+
+	return dir.kind == NODE_LABEL || dir.kind == NODE_STARRED ||
+	       sidecar_named(fs, dir, name, &hidden);
+}
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -281,7 +357,9 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = fs_lookup(fs, dir, name, &n);
 	if (r == 0)
 		r = fs_entry(fs, n, &e);
-	if (r == -ENOENT) {
+	if (r == 0 && is_passing(fs, dir, name, n))
+		e.entry_timeout = 0;
+	if (r == -ENOENT && !comes_untold(fs, dir, name)) {
 		/* Names in upload/ appear by the kernel's own doing, elsewhere with a notification. */
 		e = (struct fuse_entry_param){.entry_timeout = NEGATIVE_S};
 		r = 0;

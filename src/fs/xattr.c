@@ -6,31 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const snap_names[] = {"user.shutterfs.state",  "user.shutterfs.sha256",
+/* What the catalog knows of a picture, and nobody sets here; the rest is in tags.c. */
+static const char *const snap_names[] = {"user.shutterfs.state", "user.shutterfs.sha256",
 					 "user.shutterfs.camera", "user.shutterfs.taken",
-					 "user.mime_type",        "user.xdg.tags"};
+					 "user.mime_type"};
 static const char *const upload_names[] = {"user.shutterfs.state", "user.shutterfs.error"};
-
-/* Labels as KDE's tags: each "kind/value" once, commas in them become spaces. */
-static void add_tags(const struct sidecar *s, struct buf *out)
-{
-	for (size_t i = 0; i < s->labels.n; i++) {
-		const struct label *l = &s->labels.item[i];
-		bool again = false;
-
-		for (size_t k = 0; k < i && !again; k++)
-			again = strcmp(s->labels.item[k].kind, l->kind) == 0 &&
-				strcmp(s->labels.item[k].value, l->value) == 0;
-		if (again)
-			continue;
-		size_t at = out->len;
-
-		(void)buf_printf(out, "%s%s/%s", out->len ? "," : "", l->kind, l->value);
-		for (char *p = out->data ? out->data + at + (at ? 1 : 0) : NULL; p && *p; p++)
-			if (*p == ',')
-				*p = ' ';
-	}
-}
 
 static int snap_value(struct fs *fs, int64_t id, const char *name, struct buf *out)
 {
@@ -55,15 +35,12 @@ static int snap_value(struct fs *fs, int64_t id, const char *name, struct buf *o
 		hex_encode(snap.sha.b, sizeof(snap.sha.b), text);
 		return buf_str(out, text);
 	}
-	if (strcmp(name, "user.shutterfs.camera") != 0 && strcmp(name, "user.xdg.tags") != 0)
+	if (strcmp(name, "user.shutterfs.camera") != 0 && !tag_attribute(name))
 		return -ENODATA;
 	r = catalog_sidecar(fs->parts.catalog, id, &s);
 	if (r < 0)
 		return r;
-	if (strcmp(name, "user.shutterfs.camera") == 0)
-		return buf_str(out, s.camera);
-	add_tags(&s, out);
-	return out->error ? out->error : out->len ? 0 : -ENODATA;
+	return tag_attribute(name) ? tag_value(&s, name, out) : buf_str(out, s.camera);
 }
 
 static int upload_value(struct fs *fs, int64_t id, const char *name, struct buf *out)
@@ -90,7 +67,8 @@ static int upload_value(struct fs *fs, int64_t id, const char *name, struct buf 
 	}
 	/* Of a registered picture, everything the snapshot tells. */
 	if (row.state == UPLOAD_REGISTERED && row.snapshot > 0)
-		return snap_value(fs, row.snapshot, name, out);
+		return tag_attribute(name) ? upload_tag_value(fs, id, row.snapshot, name, out)
+					   : snap_value(fs, row.snapshot, name, out);
 	if (strcmp(name, "user.shutterfs.state") == 0)
 		return buf_str(out, state[row.state]);
 	return -ENODATA;
@@ -99,6 +77,15 @@ static int upload_value(struct fs *fs, int64_t id, const char *name, struct buf 
 static bool is_ours(const char *name)
 {
 	return strncmp(name, "user.shutterfs.", 15) == 0;
+}
+
+/* Why a text that was edited could not be understood. */
+static int draft_error(struct fs *fs, struct node n, struct buf *out)
+{
+	char error[WHY_BYTES];
+	int r = catalog_draft(fs->parts.catalog, (int64_t)node_ino(n), NULL, error, NULL);
+
+	return r == -ENOENT ? -ENODATA : r < 0 ? r : buf_str(out, error);
 }
 
 static int get_value(struct fs *fs, struct node n, const char *name, struct buf *out)
@@ -112,9 +99,14 @@ static int get_value(struct fs *fs, struct node n, const char *name, struct buf 
 		return snap_value(fs, n.id, name, out);
 	if (n.kind == NODE_SIDECAR && strcmp(name, "user.mime_type") == 0)
 		return buf_str(out, "application/json");
+	if (node_ops(n)->edit && strcmp(name, "user.shutterfs.error") == 0)
+		return draft_error(fs, n, out);
 	if (n.kind != NODE_UPLOAD)
 		return -ENODATA;
-	if (!is_ours(name)) /* what a client set counts */
+	/* What a client set counts; of tags, once it is registered, what the picture has. */
+	if (n.id > 0 && (is_ours(name) || tag_attribute(name)))
+		r = upload_value(fs, n.id, name, out);
+	if (r == -ENODATA && !is_ours(name))
 		r = catalog_xattr_get(fs->parts.catalog, n.id, name, out);
 	if (r == -ENODATA && n.id > 0)
 		r = upload_value(fs, n.id, name, out);
@@ -149,19 +141,33 @@ static int list_upload_values(struct fs *fs, struct node n, struct buf *out)
 	return r < 0 ? r : catalog_xattr_list(fs->parts.catalog, n.id, out);
 }
 
+/* From one look at the catalog: file managers ask for every file. */
+static int list_snap_values(struct fs *fs, int64_t id, struct buf *out)
+{
+	CLEANUP(sidecar_done) struct sidecar s = {0};
+	int r = catalog_sidecar(fs->parts.catalog, id, &s);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_LEN(snap_names); i++)
+		if (s.has_sha || strcmp(snap_names[i], "user.shutterfs.sha256") != 0)
+			(void)buf_add(out, snap_names[i], strlen(snap_names[i]) + 1);
+	return tag_names(&s, out);
+}
+
 static int list_values(struct fs *fs, struct node n, struct buf *out)
 {
-	static const char *const sidecar_names[] = {"user.mime_type"};
+	static const char *const sidecar_names[] = {"user.mime_type", "user.shutterfs.error"};
 
 	switch (n.kind) {
 	case NODE_SNAP:
-		return add_names(fs, n, snap_names, ARRAY_LEN(snap_names), out);
+		return list_snap_values(fs, n.id, out);
 	case NODE_SIDECAR:
 		return add_names(fs, n, sidecar_names, ARRAY_LEN(sidecar_names), out);
 	case NODE_UPLOAD:
 		return list_upload_values(fs, n, out);
 	default:
-		return 0;
+		return node_ops(n)->edit ? add_names(fs, n, sidecar_names + 1, 1, out) : 0;
 	}
 }
 
@@ -193,25 +199,60 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	reply_value(req, r, &names, size);
 }
 
-/* Samba, rsync -X and file managers keep theirs on what they uploaded; ours are not writable by hand. */
-static int writable_xattr(const char *name)
+/* ---- setting ---- */
+
+int picture_setxattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
+		     int flags)
 {
-	if (strncmp(name, "user.", 5) != 0)
-		return -EOPNOTSUPP;
-	return is_ours(name) ? -EPERM : 0;
+	return tag_attribute(name) ? tag_set(fs, n.id, name, value, size, flags) : -EROFS;
 }
 
+int picture_removexattr(struct fs *fs, struct node n, const char *name)
+{
+	return tag_attribute(name) ? tag_remove(fs, n.id, name) : -EROFS;
+}
+
+/* The picture that an entry is; 0: none yet. */
+static int picture_of(struct fs *fs, int64_t entry, int64_t *ret)
+{
+	struct upload_row row;
+	int r = entry > 0 ? ingest_entry(fs->parts.ingest, entry, &row) : 0;
+
+	if (r == 0)
+		*ret = entry > 0 && row.state == UPLOAD_REGISTERED ? row.snapshot : 0;
+	return r;
+}
+
+/* Samba, rsync -X and file managers keep theirs on what they uploaded.  Ours are passed over, since programs that copy from a mount
+ * bring them along; but the star of a picture that is there can be set. */
 int upload_setxattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
 		    int flags)
 {
-	int r = writable_xattr(name);
+	int64_t picture = 0;
+	int r = strncmp(name, "user.", 5) == 0 ? 0 : -EOPNOTSUPP;
 
-	return r < 0 ? r : catalog_xattr_set(fs->parts.catalog, n.id, name, value, size, flags);
+	if (r == 0 && tag_attribute(name))
+		r = picture_of(fs, n.id, &picture);
+	if (r == 0 && picture)
+		r = tag_set(fs, picture, name, value, size, 0);
+	if (r < 0 || is_ours(name))
+		return r;
+	return catalog_xattr_set(fs->parts.catalog, n.id, name, value, size, flags);
 }
 
 int upload_removexattr(struct fs *fs, struct node n, const char *name)
 {
-	int r = writable_xattr(name);
+	int64_t picture = 0;
+	int r = strncmp(name, "user.", 5) == 0 ? 0 : -EOPNOTSUPP, removed = -ENODATA;
 
-	return r < 0 ? r : catalog_xattr_remove(fs->parts.catalog, n.id, name);
+	if (r == 0 && tag_attribute(name))
+		r = picture_of(fs, n.id, &picture);
+	if (r < 0)
+		return r;
+	if (picture)
+		removed = tag_remove(fs, picture, name);
+	if (is_ours(name))
+		return picture ? removed : -EPERM;
+	r = catalog_xattr_remove(fs->parts.catalog, n.id, name);
+	return r == -ENODATA ? removed : r;
 }

@@ -1,0 +1,281 @@
+/* Attributes that people and file managers set on pictures: tags, a comment, a rating, a star. */
+#include "nodes.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#define BY "user"
+#define PLAIN_KIND "label" /* of a tag without a kind */
+
+enum attribute { TAGS, COMMENT, RATING, STARRED, ATTRIBUTES };
+static const char *const attribute_name[ATTRIBUTES] = {
+	[TAGS] = "user.xdg.tags",
+	[COMMENT] = "user.xdg.comment",
+	[RATING] = "user.baloo.rating",
+	[STARRED] = "user.shutterfs.starred",
+};
+
+static enum attribute attribute_of(const char *name)
+{
+	unsigned i = 0;
+
+	while (i < ATTRIBUTES && strcmp(attribute_name[i], name) != 0)
+		i++;
+	return (enum attribute)i;
+}
+
+bool tag_attribute(const char *name)
+{
+	return attribute_of(name) != ATTRIBUTES;
+}
+
+/* ---- tags: "kind/value", or "value" of kind "label"; commas in them are shown as spaces ---- */
+
+static int tag_text(const struct label *l, struct buf *out)
+{
+	size_t at = out->len;
+
+	if (strcmp(l->kind, PLAIN_KIND) != 0 || strchr(l->value, '/'))
+		(void)buf_printf(out, "%s/", l->kind);
+	(void)buf_str(out, l->value);
+	for (char *p = out->error ? NULL : out->data + at; p && *p; p++)
+		if (*p == ',')
+			*p = ' ';
+	return out->error;
+}
+
+static bool shown_before(const struct labels *l, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(l->item[k].kind, l->item[i].kind) == 0 &&
+		    strcmp(l->item[k].value, l->item[i].value) == 0)
+			return true;
+	return false;
+}
+
+static int tags_text(const struct labels *l, struct buf *out)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (shown_before(l, i))
+			continue;
+		if (out->len)
+			(void)buf_str(out, ",");
+		int r = tag_text(&l->item[i], out);
+
+		if (r < 0)
+			return r;
+	}
+	return out->error;
+}
+
+/* What it is called where it is a label already; else as it is written. */
+static int add_tag(const char *text, const struct labels *now, struct labels *want)
+{
+	CLEANUP(freep) char *copy = strdup(text);
+	char *slash = copy ? strchr(copy, '/') : NULL;
+
+	if (!copy)
+		return -ENOMEM;
+	for (size_t i = 0; i < now->n; i++) {
+		CLEANUP(buf_done) struct buf shown = BUF(SIDECAR_BYTES);
+		int r = tag_text(&now->item[i], &shown);
+
+		if (r < 0 || strcmp(shown.data, text) == 0)
+			return r < 0 ? r : labels_add(want, &now->item[i]);
+	}
+	if (slash)
+		*slash = '\0';
+	if (slash ? !copy[0] || !slash[1] : !copy[0])
+		return -EINVAL;
+	return labels_add(want, &(struct label){.kind = slash ? copy : (char *)PLAIN_KIND,
+						.value = slash ? slash + 1 : copy,
+						.by = (char *)BY, /* copied */
+						.score = NAN});
+}
+
+static char *trimmed(char *s)
+{
+	size_t n;
+
+	s += strspn(s, " \t");
+	for (n = strlen(s); n > 0 && strchr(" \t\n", s[n - 1]); n--)
+		s[n - 1] = '\0';
+	return s;
+}
+
+static int set_tags(struct fs *fs, int64_t id, char *text)
+{
+	CLEANUP(sidecar_done) struct sidecar now = {0};
+	CLEANUP(labels_done) struct labels want = {0};
+	char *save = NULL;
+	int r = catalog_sidecar(fs->parts.catalog, id, &now);
+
+	for (char *tag = strtok_r(text, ",", &save); r == 0 && tag;
+	     tag = strtok_r(NULL, ",", &save))
+		if (*trimmed(tag))
+			r = add_tag(trimmed(tag), &now.labels, &want);
+	return r < 0 ? r : catalog_tags(fs->parts.catalog, id, &want, BY);
+}
+
+/* A number from 0 to `max`, and nothing else. */
+static int number_of(const char *text, unsigned max, unsigned *ret)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (strspn(text, "0123456789") == 0 || *end || value > max)
+		return -EINVAL;
+	*ret = (unsigned)value;
+	return 0;
+}
+
+static int set_number(struct fs *fs, int64_t id, enum attribute a, const char *text)
+{
+	unsigned value = 0;
+	int r = number_of(text, a == RATING ? RATING_MAX : 1, &value);
+
+	if (r < 0)
+		return r;
+	return a == RATING ? catalog_rating(fs->parts.catalog, id, value, BY)
+			   : catalog_star(fs->parts.catalog, id, value, BY);
+}
+
+static bool is_set(const struct sidecar *s, enum attribute a)
+{
+	switch (a) {
+	case TAGS:
+		return s->labels.n > 0;
+	case COMMENT:
+		return s->comment;
+	case RATING:
+		return s->rating > 0;
+	default:
+		return s->starred;
+	}
+}
+
+static int check_flags(struct fs *fs, int64_t id, enum attribute a, int flags)
+{
+	CLEANUP(sidecar_done) struct sidecar s = {0};
+	int r = flags ? catalog_sidecar(fs->parts.catalog, id, &s) : 0;
+
+	if (r < 0 || !flags)
+		return r;
+	return flags == XATTR_CREATE ? (is_set(&s, a) ? -EEXIST : 0)
+				     : (is_set(&s, a) ? 0 : -ENODATA);
+}
+
+int tag_set(struct fs *fs, int64_t id, const char *name, const char *value, size_t size, int flags)
+{
+	enum attribute a = attribute_of(name);
+	CLEANUP(freep) char *text = strndup(value, size);
+	int r = text ? check_flags(fs, id, a, flags) : -ENOMEM;
+
+	if (r == 0 && strlen(text) != size) /* a NUL within */
+		r = -EINVAL;
+	if (r < 0)
+		return r;
+	if (a == TAGS)
+		return set_tags(fs, id, text);
+	return a == COMMENT ? catalog_comment(fs->parts.catalog, id, text, BY)
+			    : set_number(fs, id, a, text);
+}
+
+int tag_remove(struct fs *fs, int64_t id, const char *name)
+{
+	char none[] = "";
+	enum attribute a = attribute_of(name);
+	int r = check_flags(fs, id, a, XATTR_REPLACE);
+
+	if (r < 0)
+		return r;
+	if (a == TAGS)
+		return set_tags(fs, id, none);
+	return a == COMMENT ? catalog_comment(fs->parts.catalog, id, NULL, BY)
+			    : set_number(fs, id, a, "0");
+}
+
+int tag_value(const struct sidecar *s, const char *name, struct buf *out)
+{
+	enum attribute a = attribute_of(name);
+
+	if (a == STARRED)
+		return buf_str(out, s->starred ? "1" : "0");
+	if (!is_set(s, a))
+		return -ENODATA;
+	if (a == TAGS)
+		return tags_text(&s->labels, out);
+	return a == COMMENT ? buf_str(out, s->comment) : buf_printf(out, "%u", s->rating);
+}
+
+int tag_names(const struct sidecar *s, struct buf *out)
+{
+	for (unsigned a = 0; a < ATTRIBUTES; a++)
+		if (is_set(s, (enum attribute)a))
+			(void)buf_add(out, attribute_name[a], strlen(attribute_name[a]) + 1);
+	return out->error;
+}
+
+/* ---- on an entry of upload/: the picture's once it is registered; what a client gave is remembered as it was given ---- */
+
+static bool has_tag(const char *list, const char *tag, size_t n)
+{
+	for (const char *p = list; *p; p += *p == ',') {
+		size_t len = strcspn(p, ",");
+
+		if (len == n && strncmp(p, tag, n) == 0)
+			return true;
+		p += len;
+	}
+	return false;
+}
+
+static bool has_all(const char *list, const char *tags)
+{
+	for (const char *p = tags; *p; p += *p == ',') {
+		size_t len = strcspn(p, ",");
+
+		if (!has_tag(list, p, len))
+			return false;
+		p += len;
+	}
+	return true;
+}
+
+int upload_tag_value(struct fs *fs, int64_t entry, int64_t snapshot, const char *name,
+		     struct buf *out)
+{
+	CLEANUP(sidecar_done) struct sidecar s = {0};
+	CLEANUP(buf_done) struct buf given = BUF(SIDECAR_BYTES);
+	int r = catalog_sidecar(fs->parts.catalog, snapshot, &s);
+
+	if (r == 0)
+		r = tag_value(&s, name, out);
+	/* In the order in which they were given: rsync -X compares. */
+	if (r == 0 && attribute_of(name) == TAGS &&
+	    catalog_xattr_get(fs->parts.catalog, entry, name, &given) == 0 &&
+	    given.len == out->len && has_all(out->data, given.data) &&
+	    has_all(given.data, out->data))
+		memcpy(out->data, given.data, out->len);
+	return r;
+}
+
+/* What came with the file, before it was a picture of ours. */
+void tags_of_upload(void *user, int64_t entry, int64_t snapshot)
+{
+	struct fs *fs = user;
+
+	for (unsigned a = TAGS; a <= RATING; a++) {
+		CLEANUP(buf_done) struct buf given = BUF(SIDECAR_BYTES);
+		int r = catalog_xattr_get(fs->parts.catalog, entry, attribute_name[a], &given);
+
+		if (r == 0 && given.len > 0)
+			r = tag_set(fs, snapshot, attribute_name[a], given.data, given.len, 0);
+		if (r < 0 && r != -ENODATA)
+			log_warn("%s of an upload was not taken in: %s", attribute_name[a],
+				 strerror(-r));
+	}
+}
