@@ -70,7 +70,7 @@ struct ingest {
 	struct capture *capture;
 	size_t n_captures;
 	struct pool *pool;
-	bool resumes; /* set before ingest_recover: others may have entries open */
+	bool resumes;                  /* set before ingest_recover: others may have entries open */
 	const struct annex_ops *annex; /* lock */
 	void *annex_user;              /* lock */
 	_Atomic bool stopping;
