@@ -110,7 +110,27 @@ static int add_string(struct buf *out, const struct slice *v)
 	return buf_str(out, j->valuestring);
 }
 
-/* As Python's str() prints it; of an object or array, in which nobody keeps such a thing, the text. */
+/* Valid JSON without the blanks between its tokens. */
+static int compact(const char *raw, size_t len, struct buf *out)
+{
+	bool text = false;
+
+	for (size_t i = 0, from = 0; i <= len; i++) {
+		bool blank = i < len && !text && strchr(" \t\r\n", raw[i]);
+
+		if (blank || i == len) {
+			(void)buf_add(out, raw + from, i - from);
+			from = i + 1;
+		} else if (text && raw[i] == '\\') {
+			i++;
+		} else if (raw[i] == '"') {
+			text = !text;
+		}
+	}
+	return out->error;
+}
+
+/* As Python's str() prints it; of an object or array, in which nobody keeps such a thing, the text as the body has it. */
 static int add_value(struct buf *out, const struct slice *v, bool same)
 {
 	if (!v->p || v->p[0] == 'n')
@@ -127,7 +147,7 @@ static int add_value(struct buf *out, const struct slice *v, bool same)
 		add_number(out, text, same);
 		return out->error;
 	}
-	return buf_add(out, v->p, v->len);
+	return compact(v->p, v->len, out);
 }
 
 static bool is_none(const struct slice *v)
@@ -202,26 +222,6 @@ struct copy {
 	struct json body;
 	const char *fp1;
 };
-
-/* Valid JSON without the blanks between its tokens. */
-static int compact(const char *raw, size_t len, struct buf *out)
-{
-	bool text = false;
-
-	for (size_t i = 0, from = 0; i <= len; i++) {
-		bool blank = i < len && !text && strchr(" \t\r\n", raw[i]);
-
-		if (blank || i == len) {
-			(void)buf_add(out, raw + from, i - from);
-			from = i + 1;
-		} else if (text && raw[i] == '\\') {
-			i++;
-		} else if (raw[i] == '"') {
-			text = !text;
-		}
-	}
-	return out->error;
-}
 
 static int copy_member(void *user, const char *key, const char *raw, size_t len)
 {
