@@ -44,6 +44,8 @@ int query_next(struct query *q) MUST_CHECK; /* 1: a row, 0: no more, -errno */
 int64_t col_int(const struct query *q, int i);
 double col_real(const struct query *q, int i); /* NULL: NAN */
 bool col_is_null(const struct query *q, int i);
+unsigned col_enum(const struct query *q, int i,
+		  unsigned n); /* one of n; the first for what is none of them */
 const char *col_text(const struct query *q, int i); /* never NULL; until the next query_next */
 const void *col_blob(const struct query *q, int i, size_t *ret_len);
 void col_copy(const struct query *q, int i, char *out, size_t size); /* cut to size */

@@ -103,7 +103,7 @@ int object_get(struct db *db, int64_t store, const char *key, struct object *ret
 		return 0;
 	ret->snapshot = col_int(&q, 0);
 	ret->sidecar = col_int(&q, 1) != 0;
-	ret->outcome = (enum object_outcome)col_int(&q, 2);
+	ret->outcome = (enum object_outcome)col_enum(&q, 2, OBJECT_LOST + 1);
 	ret->size = (uint64_t)col_int(&q, 3);
 	ret->modified_us = col_int(&q, 4);
 	ret->seen = col_int(&q, 5);

@@ -22,7 +22,7 @@ static void item_from(const struct query *q, struct outbox_item *ret)
 		.rev = col_int(q, SNAP_N + 2),
 		.next_us = col_int(q, SNAP_N + 3),
 		.created_us = col_int(q, SNAP_N + 4),
-		.what = (enum outbox_what)col_int(q, SNAP_N + 5),
+		.what = (enum outbox_what)col_enum(q, SNAP_N + 5, OUTBOX_SIDECAR + 1),
 		.tries = (unsigned)col_int(q, SNAP_N + 6),
 	};
 	col_copy(q, SNAP_N + 7, ret->key, sizeof(ret->key));

@@ -16,7 +16,7 @@ void snap_from_row(const struct query *q, int first, struct snap *ret)
 		.day = (int32_t)col_int(q, first + 2),
 		.taken_us = col_int(q, first + 4),
 		.zone_min = (int)col_int(q, first + 5),
-		.time_source = (enum time_source)col_int(q, first + 6),
+		.time_source = (enum time_source)col_enum(q, first + 6, TIME_SOURCES),
 		.registered_us = col_int(q, first + 7),
 		.size = (uint64_t)col_int(q, first + 8),
 		.width = (unsigned)col_int(q, first + 10),

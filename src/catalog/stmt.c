@@ -185,6 +185,14 @@ int64_t col_int(const struct query *q, int i)
 	return sqlite3_column_int64(q->prepared->s, i);
 }
 
+/* Such a number is an index elsewhere, whatever stands on the disk. */
+unsigned col_enum(const struct query *q, int i, unsigned n)
+{
+	int64_t value = col_int(q, i);
+
+	return value >= 0 && value < n ? (unsigned)value : 0;
+}
+
 double col_real(const struct query *q, int i)
 {
 	return col_is_null(q, i) ? NAN : sqlite3_column_double(q->prepared->s, i);
