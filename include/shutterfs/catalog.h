@@ -202,11 +202,13 @@ int catalog_document_remove(struct catalog *c, int64_t id, const char *by) MUST_
 struct history {
 	int64_t at_us;
 	/* "label added" (was: it) "label removed" "label renamed" "document added" (was: its fingerprint) "document removed"
-	 * "starred" "comment" "rating" "event" "origin" "extra" "keys"; was: JSON, NULL: nothing. Borrowed. */
+	 * "starred" "comment" "rating" "event" "origin" "extra" "keys" "trashed"; was: JSON, NULL: nothing. Borrowed. */
 	const char *who, *what, *was;
 };
 typedef int history_fn(void *user, const struct history *h);
 int catalog_history(struct catalog *c, int64_t snapshot, history_fn *fn, void *user) MUST_CHECK;
+/* As the "history" of a sidecar object: the newest, as many as `max` bytes hold; NULL in *ret (owned by the caller): none. */
+int catalog_history_json(struct catalog *c, int64_t snapshot, size_t max, char **ret) MUST_CHECK;
 
 /* ---- registering ---- */
 struct registration {
@@ -431,6 +433,7 @@ int catalog_note_next(struct catalog *c, const char *prefix, const char *after,
 struct note_item {
 	int64_t note, store, rev, next_us, error_us;
 	bool gone; /* to be deleted there */
+	bool known; /* what it has was met or sent before; else there may be one of another life: look first */
 	unsigned tries;
 	char key[NOTE_KEY_MAX + 1], error[256];
 };
@@ -439,10 +442,11 @@ int catalog_note_offer(struct catalog *c) MUST_CHECK; /* all notes to stores tha
 int catalog_note_todo(struct catalog *c, int64_t store, struct note_item *ret)
 	MUST_CHECK; /* the one that is due first, perhaps later; -ENOENT */
 int catalog_note_queue(struct catalog *c, note_item_fn *fn, void *user) MUST_CHECK; /* all */
+int catalog_note_retry_now(struct catalog *c) MUST_CHECK;
 int catalog_note_sent(struct catalog *c, const struct note_item *item, const char *etag) MUST_CHECK;
 int catalog_note_failed(struct catalog *c, const struct note_item *item, int64_t next_us,
 			const char *error) MUST_CHECK;
-/* ... and what they have, met by a scan; those that are new or changed are wanted until they are taken. */
+/* ... and what they have, met by a scan (gen 0: else); those that are new or changed are wanted until they are taken. */
 int catalog_note_listed(struct catalog *c, int64_t store, int64_t gen, const char *key,
 			const char *etag) MUST_CHECK;
 int catalog_note_wanted(struct catalog *c, int64_t store, const char *after,

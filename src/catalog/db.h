@@ -171,7 +171,10 @@ int documents_import(struct db *db, int64_t snapshot, const char *array)
 /* ---- history (history.c) ---- */
 int history_add(struct db *db, int64_t snapshot, const struct history *h) MUST_CHECK;
 int history_note(struct db *db, int64_t snapshot, const char *who, const char *what,
-		 const char *was) MUST_CHECK; /* now */
+		 const char *was) MUST_CHECK;                                 /* now */
+int history_newest(struct db *db, int64_t snapshot, int64_t *ret) MUST_CHECK; /* 0: none */
+/* Of a sidecar object (NULL: it has none): what is not known yet; its newest time, 0: none.  What makes no sense is left out. */
+int history_take(struct db *db, int64_t snapshot, const char *json, int64_t *ret_newest) MUST_CHECK;
 int history_label(struct db *db, int64_t snapshot, const char *who, const char *what,
 		  const struct label *l) MUST_CHECK;
 
@@ -190,12 +193,16 @@ struct merge_how {
 int sidecar_merge(struct db *db, int64_t snapshot, const struct sidecar *s,
 		  const struct merge_how *how, bool *ret_changed)
 	MUST_CHECK; /* ret_changed may be NULL */
+/* A sidecar object of a store is read back: history, facts, and the rest unless our own history is younger.  Stores whose
+ * object is older than what is known then get it. */
+int sidecar_return(struct db *db, int64_t snapshot, int64_t store, const struct sidecar *s)
+	MUST_CHECK;
 /* What the sidecar of a visible snapshot says has changed: its time, the feed, and the object beside the picture in each store of
  * the config that has it (a queued picture queues its own when done). */
 int sidecar_changed(struct db *db, const struct snap *s) MUST_CHECK;
-/* The halves of it: time and feed, for one that may be gone; and the objects. */
+/* The halves of it: time and feed, for one that may be gone; and the objects (but in one store; 0: in all). */
 int sidecar_touched(struct db *db, const struct snap *s, bool gone) MUST_CHECK;
-int sidecar_enqueue(struct db *db, int64_t snapshot) MUST_CHECK;
+int sidecar_enqueue(struct db *db, int64_t snapshot, int64_t but_store) MUST_CHECK;
 
 /* ---- notes (note.c), trash (trash.c) ---- */
 /* The end of a scan: those that it did not meet are not there any more; a note that no store has is gone. */

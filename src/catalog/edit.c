@@ -274,7 +274,7 @@ static int part_tx(struct db *db, void *arg)
 		r = -ENOENT;
 	if (r == 0)
 		r = sidecar_merge(db, e->id, &e->part, &how, &changed);
-	return r < 0 || !changed ? r : sidecar_enqueue(db, e->id);
+	return r < 0 || !changed ? r : sidecar_enqueue(db, e->id, 0);
 }
 
 int catalog_star(struct catalog *c, int64_t id, bool starred, const char *by)

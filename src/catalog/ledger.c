@@ -376,8 +376,7 @@ static int wanted_tx(struct db *db, void *arg)
 	if (!o.there || !o.sidecar)
 		return -ENOENT;
 	if (a->sidecar && o.snapshot != 0)
-		r = sidecar_merge(db, o.snapshot, a->sidecar, &(struct merge_how){.facts = true},
-				  NULL);
+		r = sidecar_return(db, o.snapshot, a->store, a->sidecar);
 	if (r < 0)
 		return r;
 	o.outcome = a->sidecar ? OBJECT_OK : OBJECT_REJECTED;

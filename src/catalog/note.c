@@ -171,7 +171,7 @@ int catalog_note_offer(struct catalog *c)
 
 #define ITEM                                                                                     \
 	"SELECT n.id, o.store, n.rev, n.body IS NULL, o.tries, o.next_us, o.error_us, o.error, " \
-	"n.key FROM note_object o JOIN note n ON n.id = o.note WHERE o.todo = 1 AND "
+	"n.key, o.etag <> '' FROM note_object o JOIN note n ON n.id = o.note WHERE o.todo = 1 AND "
 
 static int one_item(struct query *q, struct note_item *ret)
 {
@@ -184,7 +184,8 @@ static int one_item(struct query *q, struct note_item *ret)
 				  .gone = col_int(q, 3) != 0,
 				  .tries = (unsigned)col_int(q, 4),
 				  .next_us = col_int(q, 5),
-				  .error_us = col_int(q, 6)};
+				  .error_us = col_int(q, 6),
+				  .known = col_int(q, 9) != 0};
 	col_copy(q, 7, ret->error, sizeof(ret->error));
 	col_copy(q, 8, ret->key, sizeof(ret->key));
 	return 0;
@@ -261,6 +262,16 @@ int catalog_note_failed(struct catalog *c, const struct note_item *item, int64_t
 	return db_write(c, failed_tx, &a, false);
 }
 
+static int retry_tx(struct db *db, void *arg)
+{
+	return RUN(db, "UPDATE note_object SET next_us = 0 WHERE todo = 1 AND next_us > 0");
+}
+
+int catalog_note_retry_now(struct catalog *c)
+{
+	return db_write(c, retry_tx, NULL, false);
+}
+
 /* ---- what the stores have ---- */
 struct listed_note {
 	int64_t store, gen, modified_us;
@@ -280,12 +291,12 @@ static int ensure(struct db *db, const char *key, int64_t *ret)
 	return r;
 }
 
-/* Ours on its way there needs no judging: it replaces what there is. */
+/* Ours on its way there replaces what we knew; what we did not know is read first. */
 static int listed_tx(struct db *db, void *arg)
 {
 	const struct listed_note *a = arg;
 	int64_t id;
-	int r = scan_check(db, a->store, a->gen);
+	int r = a->gen ? scan_check(db, a->store, a->gen) : 0;
 	if (r == 0)
 		r = ensure(db, a->key, &id);
 	if (r < 0)
@@ -293,9 +304,9 @@ static int listed_tx(struct db *db, void *arg)
 	return RUN(
 		db,
 		"INSERT INTO note_object AS o(note, store, etag, seen, wanted) VALUES(?1, ?2, ?3, "
-		"?4, 1) ON CONFLICT DO UPDATE SET seen = excluded.seen, wanted = o.todo = 0 AND "
-		"(o.wanted = 1 OR o.etag IS NOT excluded.etag), etag = CASE WHEN o.todo = 0 THEN "
-		"excluded.etag ELSE o.etag END",
+		"?4, 1) ON CONFLICT DO UPDATE SET seen = excluded.seen, wanted = (o.todo = 0 OR "
+		"o.etag = '') AND (o.wanted = 1 OR o.etag IS NOT excluded.etag), todo = o.todo = 1 "
+		"AND o.etag <> '', etag = iif(o.todo = 1 AND o.etag <> '', o.etag, excluded.etag)",
 		I(id), I(a->store), T(a->etag), I(a->gen));
 }
 
@@ -335,20 +346,19 @@ static int taken_tx(struct db *db, void *arg)
 	int64_t id = col_int(&q, 0), changed_us = col_int(&q, 2);
 	bool same = col_int(&q, 1) != 0, younger = a->modified_us > changed_us;
 	query_done(&q);
-	r = RUN(db,
-		"UPDATE note_object SET wanted = 0, todo = ?3, etag = ?4 WHERE note = ?1 AND store = "
-		"?2",
-		I(id), I(a->store), I(!same && !younger), T(a->etag));
-	if (r < 0 || same || !younger)
-		return r;
-	r = set_body(db, id, a->body, a->len, a->modified_us);
-	if (r < 0)
-		return r;
+	if (!same && younger) {
+		r = set_body(db, id, a->body, a->len, a->modified_us);
+		if (r == 0)
+			r = offer(db, id, false);
+		if (r < 0)
+			return r;
+	}
 	db->c->edited = true;
-	return RUN(db,
-		   "UPDATE note_object SET todo = 1, wanted = 0, next_us = 0 WHERE note = ?1 AND "
-		   "store <> ?2",
-		   I(id), I(a->store));
+	return RUN(
+		db,
+		"UPDATE note_object SET wanted = 0, todo = ?3, etag = ?4 WHERE note = ?1 AND store "
+		"= ?2",
+		I(id), I(a->store), I(!same && !younger), T(a->etag));
 }
 
 int catalog_note_taken(struct catalog *c, int64_t store, const char *key, const char *etag,

@@ -69,7 +69,7 @@ static int take_sidecar(struct db *db, const struct args *a, const struct snap *
 	/* A document that stands twice must not keep the picture out. */
 	const struct merge_how how = {.who = a->new ? NULL : "upload"};
 	int r = sidecar_merge(db, s->id, &sc, &how, &changed);
-	return r < 0 || !changed ? r : sidecar_enqueue(db, s->id);
+	return r < 0 || !changed ? r : sidecar_enqueue(db, s->id, 0);
 }
 
 /* To every target that neither has it nor has it queued: a duplicate may meet a store that was

@@ -120,11 +120,13 @@ int sidecar_touched(struct db *db, const struct snap *s, bool gone)
 	return r < 0 || gone ? r : emit(db, CHANGE_ATTR, s, 0);
 }
 
-int sidecar_enqueue(struct db *db, int64_t snapshot)
+int sidecar_enqueue(struct db *db, int64_t snapshot, int64_t but_store)
 {
 	const struct target *target = db->c->target;
 	db->c->edited = true;
 	for (size_t i = 0; i < db->c->n_targets; i++) {
+		if (target[i].store == but_store)
+			continue;
 		QUERY(q, db,
 		      "SELECT key FROM object WHERE snapshot = ?1 AND store = ?2 AND "
 		      "sidecar = 0 AND outcome = 0 AND NOT EXISTS(SELECT 1 FROM outbox WHERE "
@@ -147,7 +149,45 @@ int sidecar_enqueue(struct db *db, int64_t snapshot)
 int sidecar_changed(struct db *db, const struct snap *s)
 {
 	int r = sidecar_touched(db, s, false);
-	return r < 0 ? r : sidecar_enqueue(db, s->id);
+	return r < 0 ? r : sidecar_enqueue(db, s->id, 0);
+}
+
+/* ---- read back from a store ---- */
+/* Edited last, so what it lacks was removed; the others that have one are behind. */
+static int take_younger(struct db *db, int64_t snapshot, int64_t store, const struct sidecar *s,
+			bool whole)
+{
+	const struct merge_how how = {.facts = true, .whole = whole};
+	int64_t others = 0;
+	bool changed;
+	int r = sidecar_merge(db, snapshot, s, &how, &changed);
+	if (r == 0 && changed)
+		r = ONE(db, &others,
+			"SELECT EXISTS(SELECT 1 FROM object WHERE snapshot = ?1 AND store <> ?2 AND "
+			"sidecar = 1 AND outcome = 0)",
+			I(snapshot), I(store));
+	return r < 0 || !others ? r : sidecar_enqueue(db, snapshot, store);
+}
+
+int sidecar_return(struct db *db, int64_t snapshot, int64_t store, const struct sidecar *s)
+{
+	static const struct sidecar nothing;
+	struct sidecar facts = *s; /* borrows */
+	int64_t ours, theirs;
+	int r = history_newest(db, snapshot, &ours);
+	if (r == 0)
+		r = history_take(db, snapshot, s->history, &theirs);
+	if (r < 0)
+		return r;
+	if (theirs >= ours)
+		return take_younger(db, snapshot, store, s, s->whole && theirs > ours);
+	facts.labels = nothing.labels;
+	facts.has_starred = facts.has_rating = false;
+	facts.rating = 0;
+	facts.documents = facts.event = facts.origin = facts.extra = facts.unknown = NULL;
+	facts.comment = NULL;
+	r = sidecar_merge(db, snapshot, &facts, &(struct merge_how){.facts = true}, NULL);
+	return r < 0 ? r : sidecar_enqueue(db, snapshot, 0);
 }
 
 /* ---- taken in ---- */
@@ -174,7 +214,7 @@ static int merge(struct db *db, void *arg)
 		r = -ENOENT;
 	if (r == 0)
 		r = sidecar_merge(db, a->id, a->s, &how, &changed);
-	return r < 0 || !changed ? r : sidecar_enqueue(db, a->id);
+	return r < 0 || !changed ? r : sidecar_enqueue(db, a->id, 0);
 }
 
 int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s)

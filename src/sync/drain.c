@@ -175,6 +175,23 @@ static int open_picture(struct store_state *st, struct call *c, const struct out
 	return r == -ENOENT ? fetch_wait(st->s->parts.fetch, item->snap.id, c, ret_fd) : r;
 }
 
+enum { HISTORY_KEY = 16 }; /* bytes around the value */
+
+/* As much of what was there before as a sidecar has room for. */
+static int add_history(struct store_state *st, const struct outbox_item *item, struct sidecar *s,
+		       struct buf *text)
+{
+	int r = 0;
+
+	if (text->len + HISTORY_KEY < SIDECAR_BYTES)
+		r = catalog_history_json(st->s->parts.catalog, item->snap.id,
+					 SIDECAR_BYTES - text->len - HISTORY_KEY, &s->history);
+	if (r < 0 || !s->history)
+		return r;
+	text->len = 0;
+	return sidecar_render(s, text);
+}
+
 static int open_sidecar(struct store_state *st, const struct outbox_item *item, int *ret_fd,
 			uint64_t *ret_size)
 {
@@ -187,6 +204,8 @@ static int open_sidecar(struct store_state *st, const struct outbox_item *item, 
 		s.state = STATE_SYNCED; /* whoever reads it there has it from a store */
 		r = sidecar_render(&s, &text);
 	}
+	if (r == 0)
+		r = add_history(st, item, &s, &text);
 	if (r == 0)
 		r = write_all(fd, text.data, text.len);
 	if (r < 0)
@@ -467,6 +486,16 @@ static int count_open(void *user, const struct outbox_item *item)
 	return w->open > 0;
 }
 
+static int count_note(void *user, const struct note_item *item)
+{
+	struct wait *w = user;
+	struct outbox_item like = {
+		.store = item->store, .next_us = item->next_us, .error_us = item->error_us};
+
+	memcpy(like.error, item->error, sizeof(like.error));
+	return count_open(w, &like);
+}
+
 static unsigned in_flight(struct sync *s)
 {
 	unsigned n = 0;
@@ -488,7 +517,7 @@ static int count_upload(void *user, const struct upload_row *row)
 /* 1: all done, -EIO: only failing ones are left, 0: go on waiting. */
 static int drained(struct wait *w, struct call *c, uint64_t queued, uint64_t uploads)
 {
-	if (!w->s->recovered || uploads)
+	if (!w->s->recovered || uploads || follow_busy(w->s))
 		return 0;
 	if (in_flight(w->s))
 		return 0;
@@ -497,6 +526,7 @@ static int drained(struct wait *w, struct call *c, uint64_t queued, uint64_t upl
 	w->open = 0;
 	w->first[0] = '\0';
 	if (catalog_outbox_list(w->s->parts.catalog, 0, UINT32_MAX, count_open, w) < 0 || w->open ||
+	    catalog_note_queue(w->s->parts.catalog, count_note, w) < 0 || w->open ||
 	    in_flight(w->s))
 		return 0;
 	call_why(c, "%llu uploads could not be sent; the first: %s", (unsigned long long)queued,
@@ -541,8 +571,13 @@ int sync_drain(struct sync *s, bool wait, struct call *c, progress_fn *fn, void 
 	struct progress p = {.fn = fn, .user = user};
 	int r = catalog_outbox_retry_now(s->parts.catalog);
 
+	if (r == 0)
+		r = catalog_note_retry_now(s->parts.catalog);
+
 	for (size_t i = 0; r == 0 && i < s->n_stores; i++)
 		pump_resume(&s->store[i]);
+	notes_resume(s);
+	follow_now(s);
 	sync_kick(s, 0);
 	return r == 0 && wait ? wait_drained(s, c, &p) : r;
 }

@@ -52,6 +52,8 @@ static int add_object(void *user, const struct store_object *o)
 
 	if (p->st->s->stopping)
 		return -ECANCELED;
+	if (strncmp(o->key, NOTE_DIR, strlen(NOTE_DIR)) == 0)
+		return note_listed(p->st, p->gen, o);
 	/* A longer key is cut: it stays an error of its own, under a name that cannot be confused with a good one. */
 	(void)snprintf(k->key, sizeof(k->key), "%s", o->key);
 	(void)snprintf(k->etag, sizeof(k->etag), "%s", o->etag);
@@ -276,6 +278,8 @@ static int scan_begun(struct store_state *st, struct call *c, bool asked, struct
 		pause = SCAN_RETRY_US;
 	if (r == 0)
 		r = read_sidecars(st, c, p);
+	if (r == 0)
+		r = read_notes(st, c);
 	next = pause ? now_us() + pause : INT64_MAX;
 
 	if (r < 0 && r != -ECANCELED) {

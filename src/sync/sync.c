@@ -172,9 +172,12 @@ static void tick_job(void *arg)
 
 /* ---- the scheduler ---- */
 
-static void look_at_activity(struct sync *s)
+static bool look_at_activity(struct sync *s)
 {
 	bool run, edits = catalog_take_edits(s->parts.catalog);
+
+	if (edits)
+		notes_resume(s);
 
 	if (ingest_take_activity(s->parts.ingest) || edits) {
 		for (size_t i = 0; i < s->n_stores; i++) {
@@ -189,13 +192,14 @@ static void look_at_activity(struct sync *s)
 	s->tick_running = s->tick_running || run;
 	pthread_mutex_unlock(&s->lock);
 	if (!run)
-		return;
+		return edits;
 	s->tick_due = pool_run(s->house, tick_job, s) < 0;
 	if (s->tick_due) {
 		pthread_mutex_lock(&s->lock);
 		s->tick_running = false;
 		pthread_mutex_unlock(&s->lock);
 	}
+	return edits;
 }
 
 static int64_t look_at_uploads(struct sync *s, int64_t now)
@@ -203,7 +207,6 @@ static int64_t look_at_uploads(struct sync *s, int64_t now)
 	int64_t due;
 	bool run;
 
-	look_at_activity(s);
 	pthread_mutex_lock(&s->lock);
 	due = s->uploads_due_us;
 	run = due <= now && !s->due_running;
@@ -231,13 +234,14 @@ static int64_t look_at_store(struct store_state *st, int64_t now)
 	pthread_mutex_unlock(&st->lock);
 	if (due <= now)
 		pump(st);
+	due = earlier(due > now ? due : INT64_MAX, look_at_notes(st, now));
 	if (scan <= now && scan_try_begin(st) && pool_run(st->s->house, scan_job, st) < 0) {
 		pthread_mutex_lock(&st->lock);
 		st->scanning = false;
 		st->next_scan_us = scan;
 		pthread_mutex_unlock(&st->lock);
 	}
-	return due > now ? due : INT64_MAX;
+	return due;
 }
 
 static void captured(void *user, int err, int64_t snapshot, const char *why)
@@ -292,8 +296,9 @@ static void *scheduler_main(void *arg)
 	struct sync *s = arg;
 
 	while (!s->stopping) {
-		int64_t now = now_us(), next = look_at_uploads(s, now);
+		int64_t now = now_us(), next = look_at_followers(s, now, look_at_activity(s));
 
+		next = earlier(next, look_at_uploads(s, now));
 		next = earlier(next, look_at_cameras(s, now));
 		for (size_t i = 0; i < s->n_stores; i++)
 			next = earlier(next, look_at_store(&s->store[i], now));
@@ -308,7 +313,9 @@ int sync_start(struct sync *s)
 
 	s->kick_us = INT64_MAX;
 	s->uploads_due_us = INT64_MAX;
-	r = pool_run(s->house, recover_job, s);
+	r = catalog_note_offer(s->parts.catalog);
+	if (r == 0)
+		r = pool_run(s->house, recover_job, s);
 	if (r == 0)
 		r = -pthread_create(&s->thread, NULL, scheduler_main, s);
 	if (r == 0) {

@@ -20,8 +20,10 @@ struct store_state { /* one per store */
 	int64_t pause_us;     /* until then nothing is sent */
 	int64_t next_due_us;  /* when to look into the outbox again; INT64_MAX: nothing there */
 	bool scanning;
-	int64_t next_scan_us; /* INT64_MAX: only when asked */
-	int64_t stale_us;     /* mono_us: last time a fetch complained; 0: never */
+	bool noting;           /* its notes are being sent */
+	int64_t next_notes_us; /* INT64_MAX: nothing to send */
+	int64_t next_scan_us;  /* INT64_MAX: only when asked */
+	int64_t stale_us;      /* mono_us: last time a fetch complained; 0: never */
 	/* What it had before this process sent anything, if it was never scanned. */
 	enum { CONTENT_UNKNOWN, CONTENT_ASKING, CONTENT_NONE, CONTENT_SOME } content;
 };
@@ -44,8 +46,9 @@ struct sync {
 	pthread_cond_t wake;
 	int64_t kick_us; /* somebody wants attention then */
 	int64_t uploads_due_us;
-	bool due_running, tick_running;
-	bool tick_due; /* scheduler thread only, then sync_free's */
+	bool due_running, tick_running, following;
+	int64_t follow_us; /* when to look at what follows edits */
+	bool tick_due;     /* scheduler thread only, then sync_free's */
 	_Atomic bool stopping, recovered;
 };
 
@@ -61,6 +64,20 @@ int progress_tell(struct progress *p, uint64_t done, uint64_t total, const char 
 /* Hands due outbox items to the store's pool, as many as it may have under way. Any thread. */
 void pump(struct store_state *st);
 void pump_resume(struct store_state *st); /* forgets pauses: somebody asked for it now */
+
+/* ---- notes.c ---- */
+/* Hands the store's notes to its pool, one job at a time, when they are due; when to look again. */
+int64_t look_at_notes(struct store_state *st, int64_t now);
+void notes_resume(struct sync *s); /* there may be some to send now, to any store */
+/* An object below NOTE_DIR that a listing showed; those that are new are read afterwards. */
+int note_listed(struct store_state *st, int64_t gen, const struct store_object *o) MUST_CHECK;
+int read_notes(struct store_state *st, struct call *c) MUST_CHECK;
+
+/* ---- follow.c ---- */
+/* What follows edits in the background: sidecars of renamed labels, empty names that expire, the trash. */
+int64_t look_at_followers(struct sync *s, int64_t now, bool edits);
+void follow_now(struct sync *s);
+bool follow_busy(struct sync *s); /* is at it, or is to be */
 
 /* ---- scan.c ---- */
 int scan_store(struct store_state *st, struct call *c, struct progress *p, struct scan_counts *ret)
