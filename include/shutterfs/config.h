@@ -45,6 +45,7 @@ struct config {
 	int64_t fetch_deadline_us;
 	enum sidecars sidecars;
 	enum durability durability;
+	int64_t trash_us;      /* how long pictures stay in the trash */
 	bool read_only_upload; /* upload = off: no upload/ directory */
 	struct camera_config *camera;
 	size_t n_cameras;

@@ -12,9 +12,11 @@ static const struct {
 	const char *name;
 	bool has_value;
 } options[] = {
-	{OPT_CONFIG, "-c", true},        {OPT_JSON, "--json", false}, {OPT_WAIT, "--wait", false},
-	{OPT_REPAIR, "--repair", false}, {OPT_KEYS, "--keys", false}, {OPT_MOUNT, "-o", true},
-	{OPT_STAY, "-f", false},         {OPT_VERBOSE, "-v", false},
+	{OPT_CONFIG, "-c", true},          {OPT_JSON, "--json", false},
+	{OPT_WAIT, "--wait", false},       {OPT_REPAIR, "--repair", false},
+	{OPT_KEYS, "--keys", false},       {OPT_MOUNT, "-o", true},
+	{OPT_STAY, "-f", false},           {OPT_VERBOSE, "-v", false},
+	{OPT_RESTORE, "--restore", false},
 };
 
 void args_done(struct args *a)

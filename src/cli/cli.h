@@ -11,14 +11,15 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* ---- args.c: the command line ---- */
 enum option {
-	OPT_CONFIG = 1,    /* -c FILE */
-	OPT_JSON = 2,      /* --json */
-	OPT_WAIT = 4,      /* --wait */
-	OPT_REPAIR = 8,    /* --repair */
-	OPT_KEYS = 16,     /* --keys */
-	OPT_MOUNT = 32,    /* -o OPTS */
-	OPT_STAY = 64,     /* -f */
-	OPT_VERBOSE = 128, /* -v */
+	OPT_CONFIG = 1,     /* -c FILE */
+	OPT_JSON = 2,       /* --json */
+	OPT_WAIT = 4,       /* --wait */
+	OPT_REPAIR = 8,     /* --repair */
+	OPT_KEYS = 16,      /* --keys */
+	OPT_MOUNT = 32,     /* -o OPTS */
+	OPT_STAY = 64,      /* -f */
+	OPT_VERBOSE = 128,  /* -v */
+	OPT_RESTORE = 1024, /* --restore */
 };
 struct args {
 	unsigned given; /* enum option */
@@ -85,6 +86,7 @@ int verb_sync(struct app *app, struct io *io, const struct args *args);
 int verb_scan(struct app *app, struct io *io, const struct args *args);
 int verb_prefetch(struct app *app, struct io *io, const struct args *args);
 int verb_fsck(struct app *app, struct io *io, const struct args *args);
+int verb_trash(struct app *app, struct io *io, const struct args *args);
 int verb_rebuild(struct app *app, struct io *io, const struct args *args);
 
 /* ---- the other commands; exit statuses ---- */

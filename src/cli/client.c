@@ -95,6 +95,8 @@ static int build_request(const char *state, const struct verb *v, const struct a
 		(void)add_word(out, "--wait");
 	if (args->given & OPT_REPAIR)
 		(void)add_word(out, "--repair");
+	if (args->given & OPT_RESTORE)
+		(void)add_word(out, "--restore");
 	(void)add_word(out, "--");
 	int r = add_operands(state, v, args, out, io);
 

@@ -32,6 +32,9 @@ static const struct verb verbs[] = {
 	{"fsck", "[-c FILE] [--repair]",
 	 "checks the catalog against the cache and the stores; --repair mends what can be mended",
 	 OPT_CONFIG | OPT_REPAIR, 0, 0, verb_fsck, false},
+	{"trash", "[-c FILE] [--restore] [PICTURE...]",
+	 "lists what is in the trash, throws pictures away, or brings them back",
+	 OPT_CONFIG | OPT_RESTORE, 0, SIZE_MAX, verb_trash, false},
 	{"rebuild", "[-c FILE]", "makes the catalog again from the stores alone", OPT_CONFIG, 0, 0,
 	 verb_rebuild, true},
 };

@@ -22,6 +22,7 @@ const struct key config_keys[] = {
 	{SECTION_MAIN, "fetch_deadline", &kind_duration, AT(config.fetch_deadline_us), SECONDS(1), DAYS(1), "60s", "longest wait of a reader for a picture"},
 	{SECTION_MAIN, "sidecars", &kind_sidecars, AT(config.sidecars), 0, 0, NULL, "list, ghost or off; default: listed in cameras/, ghosts elsewhere"},
 	{SECTION_MAIN, "durability", &kind_durability, AT(config.durability), 0, 0, "lazy", "lazy: on disk within a second; close: before close returns"},
+	{SECTION_MAIN, "trash", &kind_duration, AT(config.trash_us), 0, DAYS(3650), "7d", "what is in the trash is deleted from the stores after that"},
 	{SECTION_MAIN, "upload", &kind_upload, AT(config.read_only_upload), 0, 0, "on", "off: no upload/ directory"},
 
 	{SECTION_CAMERA, "driver", &kind_driver, AT(camera.driver), 0, 0, "http", "http or foscam"},

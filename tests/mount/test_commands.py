@@ -12,7 +12,7 @@ import swift as swifts
 from mount import PROGRAM, mount_entry
 from processes import clean_env, run, wait_until
 
-VERBS = ("mount", "umount", "check", "status", "sync", "scan", "prefetch", "fsck", "rebuild")
+VERBS = ("mount", "umount", "check", "status", "sync", "scan", "prefetch", "fsck", "trash", "rebuild")
 
 
 @pytest.fixture
