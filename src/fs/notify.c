@@ -205,6 +205,7 @@ static void *notify_main(void *arg)
 {
 	struct notifier *n = arg;
 
+	(void)pthread_setname_np(pthread_self(), "notify");
 	pthread_mutex_lock(&n->lock);
 	while (!n->stop) {
 		struct change batch[64];
@@ -283,7 +284,6 @@ int notifier_new(struct fs *fs, struct notifier **ret)
 		free(n);
 		return -r;
 	}
-	(void)pthread_setname_np(n->thread, "notify");
 	catalog_on_change(fs->parts.catalog, enqueue, n);
 	*ret = n;
 	return 0;

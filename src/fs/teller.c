@@ -45,6 +45,7 @@ static void *teller_main(void *arg)
 	struct teller *t = arg;
 	struct note note;
 
+	(void)pthread_setname_np(pthread_self(), "tell");
 	keep_only(t->fd);
 	pthread_mutex_lock(&t->lock);
 	while (!t->stop) {
@@ -87,8 +88,6 @@ int teller_start(struct teller *t, int fd)
 	r = -pthread_create(&t->thread, NULL, teller_main, t);
 	t->started = r == 0;
 	t->stopped = r < 0;
-	if (r == 0)
-		(void)pthread_setname_np(t->thread, "tell");
 	return r;
 }
 

@@ -295,6 +295,7 @@ static void *scheduler_main(void *arg)
 {
 	struct sync *s = arg;
 
+	(void)pthread_setname_np(pthread_self(), "scheduler");
 	while (!s->stopping) {
 		int64_t now = now_us(), next = look_at_followers(s, now, look_at_activity(s));
 
@@ -318,10 +319,8 @@ int sync_start(struct sync *s)
 		r = pool_run(s->house, recover_job, s);
 	if (r == 0)
 		r = -pthread_create(&s->thread, NULL, scheduler_main, s);
-	if (r == 0) {
+	if (r == 0)
 		s->started = true;
-		(void)pthread_setname_np(s->thread, "scheduler");
-	}
 	return r;
 }
 
