@@ -148,6 +148,8 @@ struct handle {
 	uint64_t number;     /* as the kernel has it */
 	struct handle *next; /* in its bucket; fs->handle_lock */
 };
+/* In the number of one whose text is in the memory of who gave it out. */
+#define HANDLE_TEXT_LOST (1ULL << 63)
 struct handle *handle_new(struct fs *fs, enum handle_kind kind);
 struct handle *handle_find(struct fs *fs, uint64_t number); /* NULL: another process gave it out */
 /* From now on `h` is the one of that number; if somebody was faster, that one is returned and h is freed. */

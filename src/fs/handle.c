@@ -36,7 +36,7 @@ struct handle *handle_new(struct fs *fs, enum handle_kind kind)
 	h->text = BUF(64 * SIDECAR_BYTES);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_mutex_lock(&fs->handle_lock);
-	insert(fs, h, ++fs->last_handle);
+	insert(fs, h, ++fs->last_handle | (kind == HANDLE_EDIT ? HANDLE_TEXT_LOST : 0));
 	pthread_mutex_unlock(&fs->handle_lock);
 	return h;
 }

@@ -141,6 +141,10 @@ struct handle *handle_of(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_
 
 	if (h)
 		return h;
+	if (fi->fh & HANDLE_TEXT_LOST) { /* half of it would be another text */
+		(void)fuse_reply_err(req, EIO);
+		return NULL;
+	}
 	r = open_node(fs, node_from_ino(ino), &again, &h);
 	if (r < 0) {
 		(void)fuse_reply_err(req, fs_errno(r));
@@ -279,7 +283,8 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* one that comes again may have been counted */
 	if (n.kind == NODE_SNAP && passthrough_on(fs->passthrough) && !fs_resent())
 		passthrough_leave(fs->passthrough, n.id);
-	if (!h && for_writing(fi->flags)) { /* what was written is looked at when it is closed */
+	if (!h && for_writing(fi->flags) &&
+	    !(fi->fh & HANDLE_TEXT_LOST)) { /* what was written is looked at when it is closed */
 		h = handle_of(req, ino, fi, fi->flags);
 		if (!h)
 			return;

@@ -1,4 +1,5 @@
 """The mount outlives the process that serves it: workers are killed and replaced while programs read and write; the ends of a mount."""
+import errno
 import json
 import os
 import re
@@ -265,6 +266,26 @@ def test_open_files_and_listings_go_on(make_mount):
     assert m.xattr("upload/front/half.jpg", "shutterfs.state") in ("registered", "queued", "synced")
     for fd in (picture, sidecar):
         os.close(fd)
+
+
+@needs_resend
+def test_a_sidecar_that_is_being_edited(make_mount):
+    """What was written of it was nowhere but in memory: its editor is told, and the sidecar is what it was."""
+    m = make_mount()
+    path = next(iter(filled(m, 1))).replace(".jpg", ".json")
+    reader = os.open(m.at(path), os.O_RDONLY)
+    editor = os.open(m.at(path), os.O_WRONLY | os.O_TRUNC)
+    os.write(editor, b'{"starred":')
+    replace_worker(m, "kill")
+    for call in (lambda: os.write(editor, b"true}"), lambda: os.close(editor)):
+        with pytest.raises(OSError) as e:
+            call()
+        assert e.value.errno == errno.EIO
+    assert m.json(path)["starred"] is False and m.json(path)["file"] == os.path.basename(path).replace(".json", ".jpg")
+    os.close(reader)
+    with open(m.at(path), "w") as f:
+        f.write('{"starred":true}')
+    assert m.json(path)["starred"] is True
 
 
 @needs_resend
