@@ -467,6 +467,8 @@ struct trash_row {
 typedef int trash_fn(void *user, const struct trash_row *row);
 int catalog_trash_due(struct catalog *c, int64_t due_us, unsigned limit, trash_fn *fn, void *user)
 	MUST_CHECK; /* due at that time (INT64_MAX: all), first first */
+/* Before its objects are deleted: what a label, document or star holds by now comes back instead. */
+int catalog_trash_final(struct catalog *c, int64_t id, bool *ret_back) MUST_CHECK;
 int catalog_trash_later(struct catalog *c, int64_t id, int64_t due_us) MUST_CHECK;
 int catalog_trash_purged(struct catalog *c, int64_t id) MUST_CHECK; /* no store of ours has it */
 /* Its objects in the stores, sidecars first; and one that is deleted there. */

@@ -272,9 +272,10 @@ static int sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_nee
 
 	READ(db, c);
 	QUERY(q, db,
-	      "SELECT coalesce(max(gone = 0 OR queued > 0), 0),"
-	      " coalesce(max(queued > 0 OR (gone = 0 AND replicas = 0)), 0)"
-	      " FROM snapshot WHERE sha256 = ?1",
+	      "SELECT coalesce(max(kept OR queued > 0), 0),"
+	      " coalesce(max(queued > 0 OR (kept AND replicas = 0)), 0)"
+	      " FROM (SELECT queued, replicas, gone = 0 OR EXISTS(SELECT 1 FROM trash WHERE"
+	      " snapshot = id) AS kept FROM snapshot WHERE sha256 = ?1)",
 	      SHA(true, *sha));
 	r = query_next(&q);
 	if (r <= 0)

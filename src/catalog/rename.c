@@ -69,6 +69,12 @@ static int remember(struct db *db, const struct rename *a, int64_t label, const 
 	json_end(&j, '}');
 	if (was.error < 0)
 		return was.error;
+	int64_t waits; /* no sidecar says the name that it had in between */
+	int r = ONE(db, &waits,
+		    "SELECT EXISTS(SELECT 1 FROM relabel WHERE label = ?1 AND stem = '')",
+		    I(label));
+	if (r < 0 || waits)
+		return r;
 	return RUN(db, "INSERT INTO relabel(label, at_us, who, was) VALUES(?1, ?2, ?3, ?4)",
 		   I(label), I(now_us()), T(a->who), T(was.data));
 }

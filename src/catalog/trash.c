@@ -6,7 +6,16 @@
 struct trash {
 	int64_t id, due_us;
 	const char *who;
+	bool back; /* out: it came back */
 };
+
+static int is_held(struct db *db, int64_t id, int64_t *ret)
+{
+	return ONE(db, ret,
+		   "SELECT starred = 1 OR EXISTS(SELECT 1 FROM label WHERE snapshot = ?1) OR "
+		   "EXISTS(SELECT 1 FROM document WHERE snapshot = ?1) FROM snapshot WHERE id = ?1",
+		   I(id));
+}
 
 static int trash_tx(struct db *db, void *arg)
 {
@@ -17,11 +26,8 @@ static int trash_tx(struct db *db, void *arg)
 	int r = snapshot_get(db, a->id, &s, &gone);
 	if (r < 0 || gone)
 		return r < 0 ? r : -ENOENT;
-	r = ONE(db, &held,
-		"SELECT EXISTS(SELECT 1 FROM label WHERE snapshot = ?1) OR EXISTS(SELECT 1 FROM "
-		"document WHERE snapshot = ?1)",
-		I(a->id));
-	if (r < 0 || held || s.starred)
+	r = is_held(db, a->id, &held);
+	if (r < 0 || held)
 		return r < 0 ? r : -EBUSY;
 	r = snapshot_hide(db, a->id);
 	if (r == 0)
@@ -33,7 +39,7 @@ static int trash_tx(struct db *db, void *arg)
 
 int catalog_trash(struct catalog *c, int64_t id, int64_t due_us, const char *who)
 {
-	struct trash a = {id, due_us, who ? who : ""};
+	struct trash a = {.id = id, .due_us = due_us, .who = who ? who : ""};
 	return text_ok(a.who, NAME_LIMIT) ? db_write(c, trash_tx, &a, false) : -EINVAL;
 }
 
@@ -43,6 +49,25 @@ int untrash(struct db *db, int64_t id)
 	if (r == 0 && db_changes(db) == 0)
 		r = -ENOENT;
 	return r < 0 ? r : snapshot_show(db, id);
+}
+
+/* A sidecar that was dropped meanwhile may hold it. */
+static int final_tx(struct db *db, void *arg)
+{
+	struct trash *a = arg;
+	int64_t held;
+	int r = is_held(db, a->id, &held);
+	a->back = r == 0 && held;
+	return a->back ? untrash(db, a->id) : r;
+}
+
+int catalog_trash_final(struct catalog *c, int64_t id, bool *ret_back)
+{
+	struct trash a = {.id = id};
+	int r = db_write(c, final_tx, &a, false);
+	if (r == 0)
+		*ret_back = a.back;
+	return r;
 }
 
 static int untrash_tx(struct db *db, void *arg)

@@ -86,9 +86,12 @@ static int delete_objects(struct sync *s, struct call *c, int64_t id)
 static void purge_one(struct sync *s, int64_t id)
 {
 	struct call c = {.deadline_us = mono_us() + DELETE_DEADLINE_US, .cancel = &s->stopping};
-	int r = delete_objects(s, &c, id);
+	bool back = false;
+	int r = catalog_trash_final(s->parts.catalog, id, &back);
 
-	if (r == 0)
+	if (r == 0 && !back)
+		r = delete_objects(s, &c, id);
+	if (r == 0 && !back)
 		r = catalog_trash_purged(s->parts.catalog, id);
 	if (r == 0 || r == -ECANCELED)
 		return;

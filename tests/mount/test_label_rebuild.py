@@ -70,6 +70,39 @@ def test_everything_comes_back(mount):
     assert os.listdir(mount.at("starred")) == [whole.split("/")[2]]
 
 
+def test_what_was_done_in_the_mount_comes_back(mount):
+    paths = [put(mount, n) for n in range(4)]
+    names, days = [os.path.basename(p) for p in paths], [p.split("/")[2] for p in paths]
+    os.mkdir(mount.at("labels/animal"))
+    for value in ("fox", "dog"):
+        os.mkdir(mount.at(f"labels/animal/{value}"))
+    for n in (0, 1, 2):
+        os.link(mount.at(paths[n]), mount.at("labels/animal/dog", names[n]))
+    os.rename(mount.at("labels/animal/dog", days[1], names[1]), mount.at("labels/animal/fox", names[1]))
+    os.unlink(mount.at("labels/animal/dog", days[2], names[2]))
+    os.rename(mount.at("labels/animal/dog"), mount.at("labels/animal/wolf"))
+    os.setxattr(mount.at(paths[3]), "user.xdg.tags", b"holiday,place/sea")
+    os.setxattr(mount.at(paths[3]), "user.xdg.comment", "u moře".encode())
+    os.setxattr(mount.at(paths[3]), "user.baloo.rating", b"8")
+    os.setxattr(mount.at(paths[2]), "user.shutterfs.starred", b"1")
+    sidecar = mount.at(paths[0].replace(".jpg", ".json"))
+    with open(sidecar, encoding="utf-8") as f:
+        edited = json.load(f)
+    edited["documents"], edited["mine"] = [DOCUMENT], {"kept": [1.50]}
+    with open(sidecar, "w", encoding="utf-8") as f:
+        json.dump(edited, f)
+    mount.sync()
+    before, listed = [told(mount, p) for p in paths], sorted(os.listdir(mount.at("labels/animal")))
+    assert listed == ["fox", "wolf"]
+    assert [x["value"] for x in before[0]["labels"]] == ["wolf"] and before[0]["documents"] and before[2]["starred"]
+    rebuilt(mount)
+    assert [told(mount, p) for p in paths] == before
+    assert sorted(os.listdir(mount.at("labels/animal"))) == listed
+    assert os.listdir(mount.at("labels/place/sea")) == [days[3]] and os.listdir(mount.at("starred")) == [days[2]]
+    what = [h["what"] for h in sidecar_object(mount, paths[0])["history"]]
+    assert "label renamed" in what and "label added" in what
+
+
 def test_what_was_replaced_is_kept(mount):
     path = put(mount, 1, {"labels": ["object/dog"], "documents": [DOCUMENT]})
     wait_until(lambda: mount.sidecar(path).get("documents"), 10)

@@ -190,6 +190,9 @@ static void what_is_held_stays(void **state)
 {
 	struct temp *t = *state;
 	int64_t id = add_picture(t, "front", 1, 0), doc;
+	struct sidecar late = {.starred = true, .has_starred = true};
+	struct sha256 sha = sha_of(1);
+	bool back, queued;
 
 	ok(catalog_star(t->c, id, true, "me"));
 	assert_int_equal(catalog_trash(t->c, id, 1, "me"), -EBUSY);
@@ -204,6 +207,15 @@ static void what_is_held_stays(void **state)
 	assert_int_equal(catalog_trash(t->c, id, 1000, "me"), -ENOENT);
 	assert_int_equal(first_id(t, 999), 0);
 	assert_int_equal(first_id(t, 1000), id);
+	ok(catalog_trash_final(t->c, id, &back));
+	assert_false(back);
+	assert_true(catalog_sha_needed(t->c, &sha, &queued)); /* it can be undone */
+	assert_true(queued);
+	ok(catalog_merge_sidecar(t->c, id, &late));
+	ok(catalog_trash_final(t->c, id, &back));
+	assert_true(back);
+	assert_int_equal(first_id(t, 1000), 0);
+	assert_true(snap_of(t, id).starred);
 }
 
 static int delete_object(void *user, int64_t store, const char *key, const char *etag, bool sidecar)
