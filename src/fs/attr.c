@@ -53,7 +53,8 @@ void fs_dir_attr(struct fs *fs, struct node n, struct stat *st)
 
 void fs_snap_attr(struct fs *fs, const struct snap *s, struct stat *st)
 {
-	base_attr(fs, (struct node){.kind = NODE_SNAP, .id = s->id}, S_IFREG | 0444, st);
+	/* Whom it belongs to may tag it, and is not asked by rm; opening it for writing is refused all the same. */
+	base_attr(fs, (struct node){.kind = NODE_SNAP, .id = s->id}, S_IFREG | 0644, st);
 	st->st_nlink = s->links;
 	st->st_size = (off_t)s->size;
 	st->st_blocks = fetch_is_local(fs->parts.fetch, s) ? (blkcnt_t)((s->size + 511) / 512) : 0;

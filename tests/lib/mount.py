@@ -148,6 +148,24 @@ class Mount:
                 pass
         return None
 
+    def next_worker(self, old, timeout=60):
+        """Waits until another one serves."""
+        def serves():
+            pid = self.worker()
+            return pid if pid and pid != old else None
+
+        pid = wait_until(serves, timeout, 0.02, what=lambda: f"another worker:\n{self.log_text()[-2000:]}")
+        os.statvfs(self.mnt)
+        return pid
+
+    def replace_worker(self, how="kill"):
+        old = self.worker()
+        if how == "kill":
+            os.kill(old, signal.SIGKILL)
+        else:
+            self.process.popen.send_signal(signal.SIGHUP)
+        return self.next_worker(old)
+
     def kill(self):
         """kill -9 of everything the mount is made of; leaves what a crash leaves."""
         self.kill_group(signal.SIGKILL)

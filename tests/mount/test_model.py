@@ -341,7 +341,7 @@ class Run:
     do_break.weight = 4
 
     def do_restart(self):
-        how = self.random.choice(("restart", "crash_and_restart"))
+        how = self.random.choice(("restart", "crash_and_restart", "replace_worker"))
         self.say(how)
         getattr(self.m, how)()
     do_restart.weight = 1

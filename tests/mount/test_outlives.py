@@ -45,26 +45,6 @@ def filled(m, count):
     return made
 
 
-def next_worker(m, old, timeout=60):
-    """Waits until another one serves."""
-    def serves():
-        pid = m.worker()
-        return pid if pid and pid != old else None
-
-    pid = wait_until(serves, timeout, 0.02, what=lambda: f"another worker:\n{m.log_text()[-2000:]}")
-    os.statvfs(m.mnt)
-    return pid
-
-
-def replace_worker(m, how):
-    old = m.worker()
-    if how == "kill":
-        os.kill(old, signal.SIGKILL)
-    else:
-        m.process.popen.send_signal(signal.SIGHUP)
-    return next_worker(m, old)
-
-
 # Each goes on until the file `stop` is there, and fails at the first thing that is not as it should be.
 COPIER = """
 import filecmp, json, os, shutil, subprocess, sys
@@ -217,7 +197,7 @@ def test_programs_go_on(make_mount, crowd, tmp_path, how):
     sender = subprocess.Popen(["rsync", "-a", "--bwlimit=600", f"{tmp_path}/src/", m.at("upload/front")], stderr=subprocess.PIPE)
     for _ in range(KILLS):
         time.sleep(0.3)
-        replace_worker(m, how)
+        m.replace_worker(how)
     rounds = c.end()
     complaint = sender.communicate(timeout=100)[1]
     assert sender.returncode == 0 and not complaint, complaint
@@ -251,7 +231,7 @@ def test_open_files_and_listings_go_on(make_mount):
     os.write(half, data[:5000])
     names, entries = [], os.scandir(m.at("upload/front"))
     names.append(next(entries).name)
-    replace_worker(m, "kill")
+    m.replace_worker("kill")
     os.posix_fadvise(picture, 0, 0, os.POSIX_FADV_DONTNEED)
     assert pictures.sha256(os.pread(picture, 1 << 20, 0)) == sha
     assert os.pread(sidecar, 1 << 20, 0) == text
@@ -297,7 +277,7 @@ def test_passed_through_pictures_stay_open(make_mount):
         pytest.skip("the kernel reads nothing by itself here")
     held = {path: os.open(m.at(path), os.O_RDONLY) for path in list(wanted)[:15]}
     for _ in range(2):
-        replace_worker(m, "kill")
+        m.replace_worker("kill")
         for path, sha in wanted.items():
             assert pictures.sha256(m.read(path)) == sha, "opened once more, in the way it is open"
         for path, fd in held.items():
@@ -340,7 +320,7 @@ def test_killed_while_the_kernel_holds_a_notification(make_mount, bucket):
     bucket.proxy.clear_rules()
     began = time.monotonic()
     os.kill(old, signal.SIGKILL)
-    next_worker(m, old)
+    m.next_worker(old)
     assert m.read(other) == made[other]
     assert reader.communicate(timeout=60)[0].split()[0] in (pictures.sha256(changed), pictures.sha256(made[path]))
     print(f"read {time.monotonic() - began:.2f} s after the kill")
@@ -357,7 +337,7 @@ def test_a_new_config_is_taken_and_a_wrong_one_is_not(make_mount):
     old = m.worker()
     m.more = "cache_size = 77M"
     m.write_config()
-    replace_worker(m, "upgrade")
+    m.replace_worker("upgrade")
     assert b"cache_size = 77" in m.read(".shutterfs/config")
     old = m.worker()
     m.more = "cache_size = many"
@@ -612,5 +592,5 @@ def test_only_the_worker_has_the_sockets(make_mount):
     family = [worker, *children(worker), *(p for c in children(worker) for p in children(c))]
     assert children(m.process.pid) == [worker]
     os.kill(worker, signal.SIGKILL)
-    next_worker(m, worker)
+    m.next_worker(worker)
     wait_until(lambda: not any(os.path.exists(f"/proc/{p}") for p in family), 20, what="the end of the killed one's processes")

@@ -627,7 +627,7 @@ def test_facts_of_a_snapshot(shot):
     m, path, up, data = shot
     s, again = os.stat(m.at(path)), os.stat(m.at("dates", *path.split("/")[2].split("-"), os.path.basename(path)))
     assert (s.st_ino, s.st_size, s.st_mtime_ns % 10**9) == (again.st_ino, len(data), 0)
-    assert s.st_nlink == 2 and stat.S_IMODE(s.st_mode) == 0o444
+    assert s.st_nlink == 2 and stat.S_IMODE(s.st_mode) == 0o644
     u = os.stat(m.at(up))
     assert (u.st_size, u.st_blocks) == (len(data), 0) and u.st_ino != s.st_ino
     entry = [e for e in os.scandir(os.path.dirname(m.at(path))) if e.name.endswith(".jpg")][0]

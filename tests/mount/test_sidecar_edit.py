@@ -134,6 +134,7 @@ def test_cp_and_mv_of_a_new_one(filled):
 @pytest.mark.parametrize("temporary", ["{}.tmp", ".{}.XyZ123", "{}.AbC123", ".goutputstream-ABCDEF", "tmpab12cd", "{}~"])
 def test_editors_that_save_by_renaming(filled, temporary):
     m, shots = filled
+    m.sync()
     side = side_of(m, shots[0])
     temp = os.path.join(os.path.dirname(side), temporary.format(os.path.basename(side)))
     with open(temp, "xb") as f:
@@ -144,6 +145,7 @@ def test_editors_that_save_by_renaming(filled, temporary):
     os.rename(temp, side)
     relabelled(m, shots[0], "object", "cat")
     assert not os.path.exists(temp)
+    m.sync()
     with open(side) as f:
         assert os.fstat(f.fileno()).st_size == len(f.read().encode())
 
@@ -326,7 +328,50 @@ def test_edits_are_there_after_kill_9(filled):
     relabelled(m, shots[0], "object", "cat")
 
 
-def test_owner_that_is_not_root(make_mount):
+def test_a_worker_that_is_killed_while_something_is_saved(filled):
+    """Its writer hears of it, and nothing is half taken in; what was closed before is there."""
+    m, shots = filled
+    run(["sed", "-i", SED, side_of(m, shots[0])])
+    fd = os.open(side_of(m, shots[1]), os.O_WRONLY | os.O_TRUNC)
+    os.write(fd, b'{"labels":["object/cat"]}')
+    m.replace_worker()
+    with pytest.raises(OSError) as e:
+        os.close(fd)
+    assert e.value.errno == errno.EIO
+    assert "labels" not in m.sidecar(shots[1].path)
+    with open(side_of(m, shots[1]), "wb") as f:
+        f.write(b'{"labels":["object/cat"]}')
+    relabelled(m, shots[0], "object", "cat")
+    relabelled(m, shots[1], "object", "cat")
+
+
+OWNER = r"""
+set -e
+p=$(ls "$1"/cameras/front/*/*.jpg | head -1)
+setfattr -n user.xdg.tags -v a/b "$p"
+sed -i 's/"starred":false/"starred":true/' "${p%.jpg}.json"
+grep -q '"starred":true' "${p%.jpg}.json"
+mkdir "$1/labels/x" "$1/labels/x/y"
+ln "$p" "$1/labels/x/y/"
+cp "$p" "$1/labels/x/y/copy.jpg"
+if echo x > "$p"; then exit 9; fi
+rm -r "$1/labels/x"
+getfattr --only-values -n user.xdg.tags "$p"
+"""
+
+
+def test_whom_the_tree_belongs_to_may_edit(make_mount):
+    """Modes and owners are those of who mounts: here root mounts and another user looks as the owner would."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root and setpriv")
+    m = make_mount(options=["-o", "allow_other"])
+    collection.fill(m)
+    # without what root may do whatever the modes say
+    done = run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "sh", "-c", OWNER, "sh", m.mnt])
+    assert done.stdout == "a/b"
+
+
+def test_nobody_else_may(make_mount):
     """Permissions of the tree let its owner edit, and nobody else."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("needs root and setpriv")
