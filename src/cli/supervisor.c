@@ -57,7 +57,6 @@ struct supervisor {
 
 static void PRINTF(2, 3) say(const struct supervisor *s, const char *fmt, ...)
 {
-	CLEANUP(buf_done) struct buf text = BUF(2 * LETTER_DATA);
 	char line[2 * LETTER_DATA];
 	va_list ap;
 

@@ -143,9 +143,33 @@ static int run_hex(const uint8_t *data, size_t len, char why[TARGET_WHY])
 	return r;
 }
 
+/* A picture's name, a new line, what may be its sidecar's. */
+static int run_pair(const uint8_t *data, size_t len, char why[TARGET_WHY])
+{
+	CLEANUP(freep) char *picture = text_of(data, len);
+	char *name = strchr(picture, '\n'), other[NAME_LIMIT + 1];
+	const char *dot;
+	unsigned n = 0;
+
+	if (!name)
+		return -EINVAL;
+	*name++ = '\0';
+	if (!file_name_ok(name)) /* as those that a directory has */
+		return -EINVAL;
+	dot = strrchr(name, '.');
+	for (; n < 100 && sidecar_picture(name, n, other) == 0; n++) {
+		HOLDS(strlen(other) <= NAME_LIMIT && upload_kind_of(other) == UPLOAD_PICTURE);
+		/* it belongs to each that it may belong to */
+		if (dot > name && (strcmp(dot, ".json") == 0 || strcmp(dot, ".xmp") == 0))
+			HOLDS(sidecar_rank(other, name) >= 0);
+	}
+	HOLDS(n < 100 && sidecar_cut(name) <= SIDECAR_CUT);
+	(void)snprintf(why, TARGET_WHY, "pictures %u", n);
+	return sidecar_rank(picture, name);
+}
+
 const struct parser model_targets[] = {
-	{"time-path", run_time_path}, {"layout", run_layout},
-	{"name", run_name},           {"label", run_label},
-	{"stem", run_stem},           {"iso-time", run_iso},
-	{"sha256-hex", run_hex},      {0},
+	{"time-path", run_time_path}, {"layout", run_layout}, {"name", run_name},
+	{"label", run_label},         {"stem", run_stem},     {"iso-time", run_iso},
+	{"sha256-hex", run_hex},      {"pair", run_pair},     {0},
 };
