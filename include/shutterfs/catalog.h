@@ -348,11 +348,12 @@ int catalog_scan_begin(struct catalog *c, int64_t store, int64_t *ret_gen,
  * differs is the snapshot's new content only if no other replica and nothing queued has the old one; else it is rejected.
  * -ESTALE (also from the end): not the scan under way.  Counted as rejected: every bad item met, new or not. */
 struct scan_counts {
-	uint64_t listed, added, changed, rejected, gone, sidecars;
+	uint64_t listed, added, changed, rejected, gone, lost, sidecars;
 };
 int catalog_scan_page(struct catalog *c, int64_t store, int64_t gen, const struct listed *item,
 		      size_t n, struct scan_counts *add_to) MUST_CHECK;
-/* End: what was not met is gone (a snapshot with no other replica and no queued upload disappears). Call until it returns 0 in *ret_left. */
+/* End: what was not met is gone (a snapshot with no other replica and no queued upload disappears), or, if we put it there and no scan
+ * has ever met it, lost: queued again.  Call until it returns 0 in *ret_left. */
 int catalog_scan_end(struct catalog *c, int64_t store, int64_t gen, struct scan_counts *add_to,
 		     bool *ret_left) MUST_CHECK;
 int catalog_scan_failed(struct catalog *c, int64_t store, const char *error) MUST_CHECK;

@@ -175,7 +175,7 @@ struct scan {
 	int64_t store, gen;
 	char after[KEY_MAX + 1];
 	const char *error;
-	uint64_t gone;
+	uint64_t gone, lost;
 	bool left;
 };
 
@@ -233,12 +233,40 @@ static int next_unseen(struct db *db, struct scan *a, const char *upto)
 
 	QUERY(q, db,
 	      "SELECT key FROM object WHERE store = ?1 AND key > ?2 AND (?3 IS NULL OR key <= ?3)"
-	      " AND seen <> ?4 ORDER BY key LIMIT 1",
-	      I(a->store), T(a->after), T(upto), I(a->gen));
+	      " AND seen NOT IN (?4, ?5) ORDER BY key LIMIT 1",
+	      I(a->store), T(a->after), T(upto), I(a->gen), I(SEEN_NEVER(a->gen)));
 	r = query_next(&q);
 	if (r > 0)
 		col_copy(&q, 0, a->after, sizeof(a->after));
 	return r;
+}
+
+/* As one that was tried before: it is looked for before it is sent. */
+static int enqueue_again(struct db *db, int64_t snapshot, int64_t store, const char *key)
+{
+	int r = outbox_enqueue(db, snapshot, store, OUTBOX_PICTURE, key);
+
+	if (r < 0)
+		return r;
+	return RUN(db,
+		   "UPDATE outbox SET tries = 1 WHERE snapshot = ?1 AND store = ?2 AND what = 0",
+		   I(snapshot), I(store));
+}
+
+/* An object that a scan did not meet.  What the store has shown before was deleted there; what it took from us and never
+ * showed is lost. */
+static int remove_unseen(struct db *db, struct scan *a, const struct object *o)
+{
+	bool lost = o->seen < 0 && o->snapshot != 0 && !o->sidecar;
+	int r = lost ? enqueue_again(db, o->snapshot, o->store, o->key) : 0;
+
+	if (r == 0)
+		r = object_remove(db, o);
+	if (r < 0)
+		return r;
+	a->lost += lost;
+	a->gone += !lost && !o->sidecar && o->outcome != OBJECT_REJECTED;
+	return 0;
 }
 
 static int sweep(struct db *db, struct scan *a)
@@ -256,10 +284,9 @@ static int sweep(struct db *db, struct scan *a)
 			break;
 		r = object_get(db, a->store, a->after, &o);
 		if (r == 0)
-			r = object_remove(db, &o);
+			r = remove_unseen(db, a, &o);
 		if (r < 0)
 			return r;
-		a->gone += !o.sidecar && o.outcome != OBJECT_REJECTED;
 		a->left = n + 1 == SWEEP_GONE;
 	}
 	if (r == 0 && !a->left && more) {
@@ -315,6 +342,7 @@ int catalog_scan_end(struct catalog *c, int64_t store, int64_t gen, struct scan_
 	if (r < 0)
 		return r;
 	add_to->gone += a.gone;
+	add_to->lost += a.lost;
 	*ret_left = a.left;
 	return 0;
 }
@@ -430,7 +458,7 @@ static int requeue_tx(struct db *db, void *arg)
 	int r = lost_tx(db, &a->lost);
 
 	if (r == 0 || r == -ENOENT)
-		r = outbox_enqueue(db, a->lost.snapshot, a->lost.store, OUTBOX_PICTURE, a->key);
+		r = enqueue_again(db, a->lost.snapshot, a->lost.store, a->key);
 	return r < 0 ? r : snapshot_recount(db, a->lost.snapshot);
 }
 

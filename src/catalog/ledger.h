@@ -15,8 +15,12 @@ enum object_outcome {
 };
 #define ETAG_MAX 159 /* bytes kept of one, as in struct place */
 
+/* `seen` of what we put: no scan has shown it yet, and that of this number need not. */
+#define SEEN_NEVER(gen) (-(gen)-1)
+
 struct object {
-	int64_t store, snapshot, modified_us, seen;
+	int64_t store, snapshot, modified_us;
+	int64_t seen;    /* by the scan of that number; negative: SEEN_NEVER */
 	const char *key; /* borrowed */
 	bool there;      /* object_get: the row exists */
 	bool sidecar;

@@ -167,12 +167,14 @@ static int done_tx(struct db *db, void *arg)
 		.size = a->size,
 		.modified_us = a->modified_us,
 	};
+	int64_t gen;
 	int r = finish(db, item);
 
 	if (r == 0) /* a scan that has passed this key already must not miss it */
-		r = ONE(db, &o.seen, "SELECT scan_gen FROM store WHERE id = ?1", I(item->store));
+		r = ONE(db, &gen, "SELECT scan_gen FROM store WHERE id = ?1", I(item->store));
 	if (r < 0)
 		return r;
+	o.seen = SEEN_NEVER(gen);
 	etag_copy(a->etag, o.etag);
 	r = object_put(db, &o);
 	if (r == 0 && !o.sidecar)

@@ -63,6 +63,9 @@ static void say_counts(struct io *io, const char *name, const struct scan_counts
 	       "%s: %" PRIu64 " objects: %" PRIu64 " new, %" PRIu64 " changed, %" PRIu64
 	       " gone, %" PRIu64 " rejected; %" PRIu64 " sidecars",
 	       name, n->listed, n->added, n->changed, n->gone, n->rejected, n->sidecars);
+	if (n->lost)
+		io_out(io, "%" PRIu64 " that %s had taken are not there: queued again", n->lost,
+		       name);
 	if (n->rejected)
 		io_out(io, "what was rejected, and why: .shutterfs/errors.json");
 }

@@ -79,6 +79,7 @@ static void add_counts(struct scan_counts *to, const struct scan_counts *one)
 	to->changed += one->changed;
 	to->rejected += one->rejected;
 	to->gone += one->gone;
+	to->lost += one->lost;
 	to->sidecars += one->sidecars;
 }
 

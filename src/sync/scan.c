@@ -274,6 +274,12 @@ static int scan_begun(struct store_state *st, struct call *c, bool asked, struct
 	int64_t pause = st->conf->scan_us, next;
 	int r = list_all(st, c, asked, p, &counts);
 
+	if (counts.lost) {
+		log_warn(
+			"store \"%s\" took %llu pictures and does not have them; they are sent again",
+			st->conf->name, (unsigned long long)counts.lost);
+		pump(st);
+	}
 	if (r < 0 && pause > SCAN_RETRY_US) /* it goes on where it broke off */
 		pause = SCAN_RETRY_US;
 	if (r == 0)

@@ -137,6 +137,21 @@ static void gone_and_come_back(void **state)
 }
 
 /* ---- pictures of ours ---- */
+/* A scan meets what the store took: from then on it can be deleted there. */
+static void show(struct temp *t, int64_t store, int64_t id, const char *etag)
+{
+	struct snap s = snap_of(t, id);
+	struct place place[4];
+	size_t n;
+
+	ok(catalog_places(t->c, id, place, 4, &n));
+	for (size_t i = 0; i < n; i++) {
+		if (place[i].store == store)
+			assert_counts(SCAN(t, store, ours(place[i].key, etag, s.size, s.stem)), 0,
+				      0, 0, 0);
+	}
+}
+
 static void our_stem_is_that_snapshot(void **state)
 {
 	struct temp *t = *state;
@@ -146,6 +161,7 @@ static void our_stem_is_that_snapshot(void **state)
 	size_t n;
 
 	push(t, t->cloud, "c1");
+	show(t, t->cloud, id, "c1");
 	/* somebody copied the bucket: a second replica, with another key and another kind of etag */
 	assert_counts(SCAN(t, t->attic, ours("copy/" STEM1 ".jpg", "x", 1001, STEM1)), 1, 0, 0, 0);
 	s = snap_of(t, id);
@@ -179,6 +195,7 @@ static void our_stem_with_other_bytes(void **state)
 	assert_int_equal(snap_of(t, id).replicas, 1);
 	assert_errors(t, "attic:x/" STEM1 ".jpg=differs from " STEM1
 			 ".jpg: 5 bytes here, 1001 as registered; remove it here or there;");
+	show(t, t->cloud, id, "c1");
 	/* nobody has the old ones any more: then these are what it is now */
 	(void)scan(t, t->cloud, NULL, 0);
 	assert_counts(SCAN(t, t->attic, other), 1, 0, 0, 0);
@@ -260,13 +277,44 @@ static void scan_and_outbox_cross(void **state)
 	assert_int_equal(count.gone, 0);
 	assert_int_equal(snap_of(t, id).replicas, 1);
 	/* gone from the store while nothing queued: gone; while queued elsewhere: not */
+	show(t, t->cloud, id, "c3");
 	(void)scan(t, t->cloud, NULL, 0);
 	assert_int_equal(catalog_snap(t->c, id, &s), -ENOENT);
 	id = add_picture(t, "front", 2, 2);
 	push(t, t->attic, "a1");
+	show(t, t->attic, id, "a1");
 	(void)scan(t, t->attic, NULL, 0);
 	assert_int_equal(snap_of(t, id).replicas, 0);
 	assert_int_equal(snap_of(t, id).queued, 1);
+}
+
+static void what_a_store_took_and_never_showed_is_sent_again(void **state)
+{
+	struct temp *t = *state;
+	int64_t id = add_picture(t, "front", 1, 1);
+	struct outbox_item item;
+	struct scan_counts count;
+	bool settled;
+
+	for (int scans = 0; scans < 2; scans++) { /* before the first scan, and after one */
+		ok(catalog_outbox_claim(t->c, t->cloud, 1, 1, take_item, &item));
+		assert_int_equal(item.what, OUTBOX_PICTURE);
+		assert_int_equal(item.tries, scans); /* then it is looked for first */
+		ok(catalog_outbox_done(t->c, &item, "c1", 1001, NOON_US, &settled));
+		count = scan(t, t->cloud, NULL, 0);
+		assert_int_equal(count.lost, 1);
+		assert_int_equal(count.gone, 0);
+		assert_int_equal(snap_of(t, id).replicas, 0);
+		assert_true(snap_of(t, id).queued > 0);
+	}
+	/* shown once, it counts as deleted when it is away */
+	ok(catalog_outbox_claim(t->c, t->cloud, 1, 1, take_item, &item));
+	ok(catalog_outbox_done(t->c, &item, "c1", 1001, NOON_US, &settled));
+	count = SCAN(t, t->cloud, ours(item.key, "c1", 1001, STEM1));
+	assert_int_equal(count.lost + count.gone + count.added, 0);
+	count = scan(t, t->cloud, NULL, 0);
+	assert_int_equal(count.lost, 0);
+	assert_int_equal(count.gone, 1);
 }
 
 /* ---- bad ones ---- */
@@ -470,6 +518,7 @@ int main(void)
 		TEST(unknown_stem_is_registered_as_it_is),
 		TEST(changed_in_one_store_of_two),
 		TEST(scan_and_outbox_cross),
+		TEST(what_a_store_took_and_never_showed_is_sent_again),
 		TEST(bad_items_are_alone),
 		TEST(known_objects_outlive_the_layout),
 		TEST(sidecars_are_wanted_once),
