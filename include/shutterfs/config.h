@@ -53,7 +53,8 @@ struct config {
 	size_t n_stores;
 };
 
-/* Reads `file`, or the first of the places of the design when NULL (none there: embedded defaults).  On failure `err` has
+/* Before threads: what is secret in the environment moves to where /proc/PID/environ does not show it.
+ * Reads `file`, or the first of the places of the design when NULL (none there: embedded defaults).  On failure `err` has
  * one or more lines for people and the return is -EINVAL (wrong config), -EACCES (secret file not 0600 or not ours) or an I/O error. */
 int config_load(const char *file, struct buf *err, struct config **ret) MUST_CHECK;
 struct config *config_free(struct config *c); /* wipes secrets; NULL in, NULL out */

@@ -472,6 +472,7 @@ int config_load(const char *file, struct buf *err, struct config **ret)
 					     "/etc/shutterfs/shutterfs.conf"};
 	struct buf nothing = BUF(0);
 
+	secret_hide_proxies();
 	if (file)
 		return load_file(file, err, ret);
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {

@@ -96,6 +96,7 @@ void secret_from_file(struct load *l, unsigned line, const char *key, const char
 		      struct secret *ret);
 void secret_from_env(struct load *l, unsigned line, const char *key, const char *name,
 		     struct secret *ret);
+void secret_hide_proxies(void);
 /* The environment, then the profile, unless access_key_file was given. */
 void secret_s3_keys(struct load *l, struct draft *d);
 

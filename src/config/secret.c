@@ -161,6 +161,16 @@ void secret_from_file(struct load *l, unsigned line, const char *key, const char
 		load_no_memory(l);
 }
 
+/* Their addresses may have passwords in them. */
+void secret_hide_proxies(void)
+{
+	static const char *const proxy[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+					    "ALL_PROXY"};
+
+	for (size_t i = 0; i < ARRAY_LEN(proxy); i++)
+		secret_hide_env(proxy[i]);
+}
+
 void secret_from_env(struct load *l, unsigned line, const char *key, const char *name,
 		     struct secret *ret)
 {

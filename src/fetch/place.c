@@ -166,6 +166,11 @@ static int check_answer(const struct flight *fl, const struct place *p,
 			 (unsigned long long)came, (unsigned long long)fl->snap.size);
 		return -EIO;
 	}
+	/* a proxy's page, a login: nobody is to take the object for another one by that */
+	if (!head->etag[0] && p->etag[0]) {
+		call_why(c, "the answer is of another size and has no ETag: it is not the store's");
+		return -EIO;
+	}
 	call_why(c, "is not the object that was listed: its size or ETag is another");
 	return -ESTALE;
 }

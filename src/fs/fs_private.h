@@ -135,6 +135,8 @@ struct handle {
 	enum handle_kind kind;
 	int64_t snapshot;         /* SNAP */
 	_Atomic int fd;           /* SNAP: -1 until its bytes are local; set once */
+	_Atomic int error;        /* SNAP: of the last fetch that failed */
+	_Atomic int64_t error_us; /* when it did; mono_us */
 	struct buf text;          /* TEXT: rendered at open */
 	struct upload_file *file; /* UPLOAD */
 	struct edit *edit;        /* EDIT */

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What a failed read did not bring the kernel asks for once more, at once: that is no second try of the reader's. */
+#define SAME_READ_US 1000000
+
 static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, struct handle **ret)
 {
 	const struct fs_ghost_file *file = n.kind == NODE_GHOST ? fs_ghost(fs, n.id) : NULL;
@@ -206,11 +209,15 @@ static int keep_fd(struct handle *h, int fd)
 static void read_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd, int64_t snapshot)
 {
 	struct pending_read *p = data;
+	struct handle *h = p->handle;
 
-	if (err < 0)
-		(void)fuse_reply_err(req, fs_errno(err));
-	else
-		reply_fd(req, keep_fd(p->handle, fd), p->size, p->off);
+	if (err == 0) {
+		reply_fd(req, keep_fd(h, fd), p->size, p->off);
+		return;
+	}
+	h->error = err;
+	h->error_us = mono_us();
+	(void)fuse_reply_err(req, fs_errno(err));
 }
 
 static void read_snap(struct fs *fs, fuse_req_t req, struct handle *h, size_t size, off_t off)
@@ -227,6 +234,8 @@ static void read_snap(struct fs *fs, fuse_req_t req, struct handle *h, size_t si
 		reply_fd(req, h->fd < 0 ? keep_fd(h, fd) : h->fd, size, off);
 		return;
 	}
+	if (r == -ENODATA && h->error && mono_us() - h->error_us < SAME_READ_US)
+		r = h->error;
 	p = r == -ENODATA ? malloc(sizeof(*p)) : NULL;
 	if (!p) {
 		(void)fuse_reply_err(req, r == -ENODATA ? ENOMEM : fs_errno(r));

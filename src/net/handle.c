@@ -11,12 +11,6 @@
 
 int net_init(void)
 {
-	static const char *const proxy[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
-					    "ALL_PROXY"};
-
-	/* a proxy's address may have a password in it */
-	for (size_t i = 0; i < ARRAY_LEN(proxy); i++)
-		secret_hide_env(proxy[i]);
 	/* a TLS peer that hangs up must be an error, not the end of the process */
 	(void)signal(SIGPIPE, SIG_IGN);
 	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : -EIO;

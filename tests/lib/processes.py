@@ -70,6 +70,11 @@ def children(pid):
     return found
 
 
+def family(pid):
+    """A process and all that came from it and are there."""
+    return [pid] + [one for child in children(pid) for one in family(child)]
+
+
 class Process:
     """A server of a test: its output goes to a file, stop() ends exactly this process."""
 

@@ -1,6 +1,5 @@
 """Secrets never leave: planted ones of every kind, everything done that can go wrong with them, and nobody ever sees one."""
 import base64
-import glob
 import os
 import resource
 import signal
@@ -11,6 +10,7 @@ import pytest
 
 import pictures
 from mount import PROGRAM
+from processes import family
 
 CANARIES = ("password-file", "url-userinfo", "url-query", "foscam-password", "password-env", "config-password",
             "redirect-signature", "redirect-userinfo", "proxy-password", "access-key", "secret-key", "session-token",
@@ -31,21 +31,6 @@ def secret_file(m, name, text):
     with open(m.path(name), "w") as f:
         f.write(text + "\n")
     os.chmod(m.path(name), 0o600)
-
-
-def family(pid):
-    """A process and all that came from it."""
-    parents = {}
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        try:
-            with open(path) as f:
-                parents[int(path.split("/")[2])] = int(f.read().rpartition(")")[2].split()[1])
-        except OSError:
-            pass
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
 
 
 def files_below(*tops):

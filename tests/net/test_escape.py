@@ -11,7 +11,7 @@ import pytest
 
 import pictures
 from mount import PROGRAM
-from processes import Process, find_program, wait_until
+from processes import Process, family, find_program, wait_until
 
 SYSTEM = ("/etc", "/usr", "/lib", "/lib64", "/proc", "/sys", "/dev", "/run/systemd", "/opt")
 LINE = re.compile(r"^(?:\[pid +)?\d*\]? *([a-z_0-9]+)\((.*)")
@@ -145,8 +145,8 @@ def test_a_hostile_session_touches_nothing_outside(make_mount, bucket, tmp_path)
             bucket.put(key[:-4] + ".json", evil_sidecar(n, away))
     m.start()
     trace = m.path("trace")
-    strace = Process([find_program("strace"), "-f", "-y", "-s", "4096", "-e", "trace=%file", "-o", trace, "-p", m.process.pid],
-                     tmp_path / "strace.log")
+    strace = Process([find_program("strace"), "-f", "-y", "-s", "4096", "-e", "trace=%file", "-o", trace,
+                      *(word for pid in family(m.process.pid) for word in ("-p", pid))], tmp_path / "strace.log")
     wait_until(lambda: "attached" in strace.output() or not strace.alive(), 20)
     if not strace.alive():
         pytest.skip(f"strace cannot look at it: {strace.output()[-200:]}")
