@@ -37,6 +37,7 @@ int fs_mount_open(const char *mountpoint, const char *options, struct buf *err,
 		  struct fs_mount **ret) MUST_CHECK;
 int fs_mount_fd(const struct fs_mount *m);    /* the connection; borrowed */
 int fs_mount_table(const struct fs_mount *m); /* memory of those who serve it; borrowed */
+bool fs_mount_gone(const struct fs_mount *m); /* somebody else has unmounted it */
 /* Whoever waits in it gets an error, also when a dying process still holds the connection. */
 void fs_mount_abort(struct fs_mount *m);
 struct fs_mount *fs_mount_close(struct fs_mount *m); /* unmounts; NULL in, NULL out */

@@ -346,11 +346,13 @@ static void keep_time(struct supervisor *s)
 		fs_mount_abort(s->mount);
 		s->end_us = 0;
 	}
-	if (s->start_us && now >= s->start_us && !s->ending) {
-		s->start_us = 0;
-		if (start(s, &s->worker) < 0)
-			s->start_us = now + PAUSE_MAX_US;
-	}
+	if (!s->start_us || now < s->start_us || s->ending)
+		return;
+	s->start_us = 0;
+	if (s->mount && fs_mount_gone(s->mount))
+		finish(s, EXIT_DONE);
+	else if (start(s, &s->worker) < 0)
+		s->start_us = now + PAUSE_MAX_US;
 }
 
 static int wait_ms(const struct supervisor *s)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +224,13 @@ int fs_mount_fd(const struct fs_mount *m)
 int fs_mount_table(const struct fs_mount *m)
 {
 	return m->table;
+}
+
+bool fs_mount_gone(const struct fs_mount *m)
+{
+	struct pollfd p = {.fd = fuse_session_fd(m->session)};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
 void fs_mount_abort(struct fs_mount *m)

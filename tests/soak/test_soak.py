@@ -20,7 +20,7 @@ MINUTES = float(os.environ.get("MINUTES", "10"))
 SECONDS = 60 * MINUTES
 SEED = int(os.environ.get("SEED", random.randrange(1 << 30)))
 KILLING, WARM = 0.4, 0.6       # parts of the time: kills end, watching begins
-KILL_EVERY = 70                # a worker that lives for a minute is a good one
+KILL_EVERY = 45 if MINUTES <= 10 else 70  # a worker that lives for a minute is a good one; of others seven may die in a row
 READS, UPLOADS = 20, 2         # a second
 FAULTS = 0.03                  # of the requests
 OLD = 150                      # pictures that were there before
