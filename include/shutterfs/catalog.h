@@ -138,7 +138,8 @@ struct target { /* a store that is to get pictures, and the layout that gives th
 };
 
 /* ---- editing: one picture, one transaction; the feed and the sidecar objects of the stores that have it (see catalog_set_stores)
- * follow.  by: who does it, kept in its history (NULL: ""); -ENOENT: no such snapshot, or it is gone. ---- */
+ * follow.  by: who does it, kept in its history (NULL: ""); -ENOENT: no such snapshot, or it is gone; -E2BIG: its sidecar would be
+ * larger than SIDECAR_BYTES. ---- */
 /* The stores of the config: whose sidecar objects follow edits.  Borrowed until catalog_close; before other threads. */
 void catalog_set_stores(struct catalog *c, const struct target *target, size_t n);
 /* Was anything edited since the last call?  For sync, which then sends, and makes it durable. */
@@ -162,7 +163,7 @@ int catalog_rating(struct catalog *c, int64_t id, unsigned rating, const char *b
 	MUST_CHECK; /* 0: none; -EINVAL beyond RATING_MAX */
 /* An edited sidecar: when it is whole (see model.h), labels, documents, star, comment, rating, event, extra and unknown keys become
  * as it says; else what it has replaces, and what it lacks stays.  Facts are not editable and are passed over.
- * -EEXIST: it has a document twice; -EINVAL, -E2BIG: texts or labels that cannot be kept.  Nothing is changed then. */
+ * -EEXIST: it has a document twice; -EINVAL: texts or labels that cannot be kept; -E2BIG: too many, or all together.  Nothing is changed then. */
 int catalog_edit_sidecar(struct catalog *c, int64_t id, const struct sidecar *s, const char *by)
 	MUST_CHECK;
 

@@ -200,6 +200,8 @@ int sidecar_return(struct db *db, int64_t snapshot, int64_t store, const struct 
 /* What the sidecar of a visible snapshot says has changed: its time, the feed, and the object beside the picture in each store of
  * the config that has it (a queued picture queues its own when done). */
 int sidecar_changed(struct db *db, const struct snap *s) MUST_CHECK;
+/* -E2BIG: with all that, it would be larger than a sidecar may be. */
+int sidecar_fits(struct db *db, int64_t id) MUST_CHECK;
 /* The halves of it: time and feed, for one that may be gone; and the objects (but in one store; 0: in all). */
 int sidecar_touched(struct db *db, const struct snap *s, bool gone) MUST_CHECK;
 int sidecar_enqueue(struct db *db, int64_t snapshot, int64_t but_store) MUST_CHECK;

@@ -266,7 +266,7 @@ int catalog_tags(struct catalog *c, int64_t id, const struct labels *want, const
 static int part_tx(struct db *db, void *arg)
 {
 	const struct edit *e = arg;
-	const struct merge_how how = {.who = e->who, .note_added = true};
+	const struct merge_how how = {.who = e->who, .note_added = true, .strict = true};
 	struct snap s;
 	bool gone, changed;
 	int r = snapshot_get(db, e->id, &s, &gone);

@@ -270,6 +270,8 @@ int sidecar_merge(struct db *db, int64_t snapshot, const struct sidecar *s,
 		r = merge_documents(&m);
 	if (r == 0 && how->facts)
 		r = merge_facts(&m);
+	if (r == 0 && m.changed && how->strict)
+		r = sidecar_fits(db, snapshot);
 	if (r == 0 && m.changed)
 		r = sidecar_touched(db, &m.snap, m.gone);
 	if (r == 0 && ret_changed)

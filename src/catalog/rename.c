@@ -196,7 +196,9 @@ static int relabel_one(struct db *db, const struct relabel *a, int64_t snapshot)
 	if (r == 0)
 		r = history_add(db, snapshot,
 				&(struct history){a->at_us, a->who, "label renamed", a->was});
-	return r < 0 ? r : sidecar_changed(db, &s);
+	if (r == 0)
+		r = sidecar_touched(db, &s, false);
+	return r < 0 ? r : sidecar_enqueue(db, s.id, 0);
 }
 
 static int relabel_step(struct db *db, void *arg)

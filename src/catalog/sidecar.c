@@ -114,6 +114,25 @@ int catalog_sidecar(struct catalog *c, int64_t id, struct sidecar *ret)
 }
 
 /* ---- what follows a change ---- */
+#define FACTS_BYTES 16384 /* room for what is not edited */
+
+int sidecar_fits(struct db *db, int64_t id)
+{
+	int64_t bytes;
+	int r = ONE(
+		db, &bytes,
+		"SELECT (SELECT coalesce(sum(40 + iif(l.score IS NULL, 0, 30) + iif(l.x IS NULL, "
+		"0, 100) + length(CAST(coalesce(l.kind_text, k.name) || coalesce(l.text, n.name) "
+		"|| coalesce(l.by, '') AS BLOB))), 0) FROM label l JOIN label_name n ON n.id = "
+		"l.name JOIN label_kind k ON k.id = n.kind WHERE l.snapshot = ?1) + (SELECT "
+		"coalesce(sum(length(CAST(body AS BLOB)) + 1), 0) FROM document WHERE snapshot = "
+		"?1) + coalesce((SELECT length(CAST(coalesce(event, '') || coalesce(origin, '') || "
+		"coalesce(extra, '') || coalesce(unknown, '') || coalesce(comment, '') AS BLOB)) "
+		"FROM snapshot_text WHERE snapshot = ?1), 0)",
+		I(id));
+	return r < 0 ? r : bytes > SIDECAR_BYTES - FACTS_BYTES ? -E2BIG : 0;
+}
+
 int sidecar_touched(struct db *db, const struct snap *s, bool gone)
 {
 	int r = RUN(db, "UPDATE snapshot SET changed_us = ?2 WHERE id = ?1", I(s->id), I(now_us()));
@@ -148,7 +167,9 @@ int sidecar_enqueue(struct db *db, int64_t snapshot, int64_t but_store)
 
 int sidecar_changed(struct db *db, const struct snap *s)
 {
-	int r = sidecar_touched(db, s, false);
+	int r = sidecar_fits(db, s->id);
+	if (r == 0)
+		r = sidecar_touched(db, s, false);
 	return r < 0 ? r : sidecar_enqueue(db, s->id, 0);
 }
 

@@ -251,6 +251,37 @@ static void a_document_twice_changes_nothing(void **state)
 	assert_says(t, id, "\"x\":1", true);
 }
 
+/* What each alone may be, is too much together. */
+static void a_sidecar_has_room_for_it(void **state)
+{
+	struct temp *t = *state;
+	int64_t id = add_picture(t, "front", 1, 0);
+	char *comment = malloc(COMMENT_MAX + 1), *body = malloc(DOCUMENTS_BYTES);
+	static const double box[4] = {0.1, 0.2, 0.3, 0.4};
+	CLEANUP(buf_done) struct buf out = BUF(SIDECAR_BYTES);
+	CLEANUP(sidecar_done) struct sidecar s = {0};
+	int r = 0;
+
+	memset(comment, 'c', COMMENT_MAX);
+	comment[COMMENT_MAX] = '\0';
+	(void)snprintf(body, DOCUMENTS_BYTES, "{\"a\":\"%*s\"}", DOCUMENTS_BYTES - 1000, "");
+	ok(catalog_document_add(t->c, id, body, "me", NULL));
+	assert_int_equal(catalog_comment(t->c, id, comment, "me"), -E2BIG);
+	for (int i = 0; r == 0 && i < 1000; i++) {
+		char value[LABEL_MAX];
+
+		(void)snprintf(value, sizeof(value), "%0100d", i);
+		r = add_label(t, id, "object", value, box);
+	}
+	assert_int_equal(r, -E2BIG);
+	ok(catalog_sidecar(t->c, id, &s));
+	ok(sidecar_render(&s, &out));
+	assert_true(s.labels.n > 50);
+	assert_null(s.comment);
+	free(comment);
+	free(body);
+}
+
 static void history_is_bounded(void **state)
 {
 	struct temp *t = *state;
@@ -273,6 +304,7 @@ int main(void)
 		TEST(a_foreign_sidecar_is_merged),
 		TEST(a_whole_sidecar_is_as_it_says),
 		TEST(a_document_twice_changes_nothing),
+		TEST(a_sidecar_has_room_for_it),
 		TEST(history_is_bounded),
 	};
 
