@@ -93,6 +93,11 @@ struct place {
 int catalog_places(struct catalog *c, int64_t id, struct place *ret, size_t max, size_t *ret_n)
 	MUST_CHECK;
 
+/* The visible one that a name means: an img_id, a stem, or that of a file in upload/; a directory before it and a suffix behind it
+ * are passed over.  camera NULL: any. -ENOENT; -ENOTUNIQ: several cameras have such a one. */
+int catalog_named(struct catalog *c, const char *name, const char *camera, struct snap *ret)
+	MUST_CHECK;
+
 struct camera_row {
 	int64_t id;
 	char name[CAMERA_MAX + 1], title[NAME_LIMIT + 1], group[NAME_LIMIT + 1];
@@ -316,6 +321,44 @@ int catalog_draft_put(struct catalog *c, int64_t node, const char *subject, cons
 int catalog_draft(struct catalog *c, int64_t node, int64_t *ret_at_us, char ret_error[256],
 		  struct buf *body) MUST_CHECK;
 int catalog_draft_remove(struct catalog *c, int64_t node) MUST_CHECK; /* none: 0 */
+
+/* ---- files of upload/ that speak of many pictures: they are read once, record by record; see exchange.h ---- */
+struct batch_file {
+	int64_t upload;
+	uint64_t size; /* of the file when it was begun; another size or mtime: another file */
+	int64_t mtime_ns, begun_us;
+	bool whole;    /* read to its end */
+	uint64_t done; /* records that were read */
+	uint64_t added, duplicates, removed, unknown, bad;
+};
+int catalog_batch(struct catalog *c, int64_t upload, struct batch_file *ret)
+	MUST_CHECK; /* -ENOENT */
+int catalog_batch_begin(struct catalog *c, const struct batch_file *b)
+	MUST_CHECK; /* forgets what was told of the file before */
+/* Counts are added to those that are there; `done` and `whole` never go back. */
+int catalog_batch_save(struct catalog *c, const struct batch_file *more) MUST_CHECK;
+/* A record waits for the picture that it names, or was refused (for catalog_errors; the first 1,000 of a file). Gone with the entry. */
+int catalog_record_wait(struct catalog *c, int64_t upload, const char *name, const char *body)
+	MUST_CHECK; /* -EINVAL: texts that cannot be kept */
+int catalog_record_refuse(struct catalog *c, int64_t upload, const char *name, const char *error)
+	MUST_CHECK;
+int catalog_record_remove(struct catalog *c, int64_t id) MUST_CHECK;
+struct record {
+	int64_t id, upload;
+	char name[NAME_LIMIT + 1];
+};
+/* The next one that waits, of a file or of any with that name; its body in place of what `body` had. -ENOENT: no more. */
+int catalog_record_next(struct catalog *c, int64_t upload, int64_t after, struct record *ret,
+			struct buf *body) MUST_CHECK;
+int catalog_record_named(struct catalog *c, const char *name, int64_t after, struct record *ret,
+			 struct buf *body) MUST_CHECK;
+int catalog_records_waiting(struct catalog *c, int64_t upload, int64_t *ret) MUST_CHECK;
+
+/* ---- other systems: what was taken from one or given to it, by its id there ---- */
+int catalog_seen(struct catalog *c, const char *target, const char *id)
+	MUST_CHECK; /* 1, 0 or -errno */
+int catalog_seen_add(struct catalog *c, const char *target, const char *const *id, size_t n)
+	MUST_CHECK;
 
 /* ---- stores: the ledger ---- */
 int catalog_store_id(struct catalog *c, const char *name, int64_t *ret_id)

@@ -217,5 +217,8 @@ int untrash(struct db *db, int64_t id) MUST_CHECK; /* -ENOENT: it is not in the 
 int outbox_enqueue(struct db *db, int64_t snapshot, int64_t store, enum outbox_what what,
 		   const char *key) MUST_CHECK;
 
+/* ---- batch files (batch.c) ---- */
+int batch_erase(struct db *db, int64_t upload) MUST_CHECK; /* its entry goes, or is read anew */
+
 /* ---- schema (schema.c) ---- */
 int schema_migrate(struct db *db) MUST_CHECK; /* -EPROTONOSUPPORT: a newer shutterfs wrote it */

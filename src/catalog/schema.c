@@ -202,6 +202,36 @@ static const char documents_moved[] =
 	"ALTER TABLE snapshot_text DROP COLUMN documents;"
 	"PRAGMA user_version = 2;";
 
+/* ---- files that speak of many pictures, and other systems ---- */
+static const char records[] =
+	"CREATE TABLE batch(upload INTEGER PRIMARY KEY,"
+	"  size INTEGER NOT NULL," /* of the file, when it was begun: another one is another file */
+	"  mtime_ns INTEGER NOT NULL,"
+	"  begun_us INTEGER NOT NULL,"
+	"  whole INTEGER NOT NULL DEFAULT 0," /* read to its end */
+	"  done INTEGER NOT NULL DEFAULT 0,"
+	"  added INTEGER NOT NULL DEFAULT 0,"
+	"  duplicates INTEGER NOT NULL DEFAULT 0,"
+	"  removed INTEGER NOT NULL DEFAULT 0,"
+	"  unknown INTEGER NOT NULL DEFAULT 0,"
+	"  bad INTEGER NOT NULL DEFAULT 0);"
+	/* One that waits has a body, one that was refused an error. */
+	"CREATE TABLE record(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  upload INTEGER NOT NULL,"
+	"  name TEXT NOT NULL,"
+	"  body TEXT,"
+	"  error TEXT,"
+	"  at_us INTEGER NOT NULL);"
+	"CREATE INDEX record_by_upload ON record(upload, id);"
+	"CREATE INDEX record_waiting ON record(name, id) WHERE body IS NOT NULL;"
+	"CREATE INDEX record_refused ON record(at_us) WHERE error IS NOT NULL;"
+	"CREATE INDEX upload_by_name ON upload(name) WHERE snapshot IS NOT NULL;"
+	"CREATE TABLE seen(target TEXT NOT NULL,"
+	"  id TEXT NOT NULL,"
+	"  at_us INTEGER NOT NULL,"
+	"  PRIMARY KEY(target, id)) WITHOUT ROWID;"
+	"PRAGMA user_version = 5;";
+
 /* Row by row: their fingerprints are not SQLite's to compute. */
 static int move_documents(struct db *db)
 {
@@ -263,10 +293,9 @@ static const struct migration {
 	int (*step)(struct db *db); /* NULL: none */
 	const char *after;
 } migration[] = {
-	{tables, NULL, NULL},
-	{edits, move_documents, documents_moved},
-	{notes, NULL, NULL},
-	{drafts, NULL, NULL},
+	{tables, NULL, NULL},  {edits, move_documents, documents_moved},
+	{notes, NULL, NULL},   {drafts, NULL, NULL},
+	{records, NULL, NULL},
 };
 
 static int step(struct db *db, const char *script)

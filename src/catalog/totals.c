@@ -88,6 +88,32 @@ static int tell_drafts(struct db *db, struct report *rep)
 	return tell(&q, rep);
 }
 
+static int tell_records(struct catalog *c, struct db *db, struct report *rep)
+{
+	int r;
+
+	QUERY(q, db,
+	      "SELECT at_us, upload, name, error FROM record WHERE error IS NOT NULL ORDER BY at_us "
+	      "DESC LIMIT ?1",
+	      I(rep->left));
+	while (rep->left > 0 && (r = query_next(&q)) != 0) {
+		CLEANUP(buf_done) struct buf path = BUF(16384);
+		if (r < 0)
+			return r;
+		(void)buf_str(&path, "upload/");
+		r = catalog_upload_path(c, col_int(&q, 1), &path);
+		if (r == 0)
+			r = buf_printf(&path, ": %s", col_text(&q, 2));
+		if (r < 0)
+			return r;
+		rep->left--;
+		r = rep->fn(rep->user, col_int(&q, 0), path.data, col_text(&q, 3));
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
 static int tell_objects(struct db *db, struct report *rep)
 {
 	QUERY(q, db,
@@ -135,6 +161,8 @@ int catalog_errors(struct catalog *c, unsigned limit, error_fn *fn, void *user)
 	r = tell_uploads(c, db, &rep);
 	if (r == 0)
 		r = tell_drafts(db, &rep);
+	if (r == 0)
+		r = tell_records(c, db, &rep);
 	if (r == 0)
 		r = tell_objects(db, &rep);
 	if (r == 0)

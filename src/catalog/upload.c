@@ -216,6 +216,8 @@ static int erase(struct db *db, int64_t id)
 	if (children)
 		return -ENOTEMPTY;
 	r = RUN(db, "DELETE FROM upload_xattr WHERE upload = ?1", I(id));
+	if (r == 0)
+		r = batch_erase(db, id);
 	if (r < 0)
 		return r;
 	r = RUN(db, "DELETE FROM upload WHERE id = ?1", I(id));

@@ -133,10 +133,10 @@ static int add_names(struct fs *fs, struct node n, const char *const *names, siz
  * these cannot be removed. */
 static int list_upload_values(struct fs *fs, struct node n, struct buf *out)
 {
-	struct upload_row row = {.state = UPLOAD_KEPT};
-	int r = n.id > 0 ? ingest_entry(fs->parts.ingest, n.id, &row) : 0;
+	char error[WHY_BYTES] = "";
+	int r = n.id > 0 ? catalog_upload_error(fs->parts.catalog, n.id, error) : 0;
 
-	if (r == 0 && row.state == UPLOAD_REJECTED)
+	if (r == 0 && error[0])
 		r = add_names(fs, n, upload_names, ARRAY_LEN(upload_names), out);
 	return r < 0 ? r : catalog_xattr_list(fs->parts.catalog, n.id, out);
 }

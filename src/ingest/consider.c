@@ -96,8 +96,8 @@ void set_state(struct ingest *in, const struct upload_row *row, enum upload_stat
 		log_warn("rejected upload \"%s\": %s; it stays where it is", row->name, error);
 }
 
-static int schedule(struct ingest *in, const struct upload_row *row, enum upload_state state,
-		    int64_t after_us, const char *error)
+int schedule(struct ingest *in, const struct upload_row *row, enum upload_state state,
+	     int64_t after_us, const char *error)
 {
 	struct upload_row set = {.id = row->id, .state = state, .due_us = now_us() + after_us};
 	int r = note(in, &set, UPLOAD_SET_STATE | UPLOAD_SET_DUE, error);
@@ -259,6 +259,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 	}
 	if (r < 0)
 		return r;
+	batch_picture_came(in, row, e->snapshot);
 	/* Also those that were closed, or written again, meanwhile. */
 	if (sidecars_of(in, row, &beside) < 0)
 		return 0;
@@ -338,6 +339,8 @@ static int consider_locked(struct ingest *in, struct entry *e, bool final)
 	}
 	if (upload_kind_of(row.name) == UPLOAD_PICTURE)
 		consider_picture(in, e, &row, path.data, final);
+	else if (is_batch_name(row.name))
+		consider_batch(in, e, &row, final);
 	else if (is_template(row.name))
 		consider_template(in, e, &row, final);
 	else if (is_class_list(row.name))

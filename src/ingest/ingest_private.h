@@ -99,6 +99,9 @@ int consider_id(struct ingest *in, int64_t id, bool final);
 /* Puts it on the schedule, under its entry's lock: a row that was read without it may be registered by now, and must stay so. */
 void look_later(struct ingest *in, const struct upload_row *row, enum upload_state state,
 		int64_t after_us);
+/* The same, with what user.shutterfs.error is to say meanwhile (NULL: nothing). */
+int schedule(struct ingest *in, const struct upload_row *row, enum upload_state state,
+	     int64_t after_us, const char *error);
 /* The same by who has not the lock; a registered one is left alone. */
 void reschedule(struct ingest *in, const struct upload_row *row, enum upload_state state,
 		int64_t after_us);
@@ -185,6 +188,12 @@ bool is_template(const char *name);
 void consider_template(struct ingest *in, struct entry *e, const struct upload_row *row,
 		       bool final);
 void consider_class_list(struct ingest *in, const struct upload_row *row);
+
+/* ---- batch.c ---- */
+bool is_batch_name(const char *name);
+void consider_batch(struct ingest *in, struct entry *e, const struct upload_row *row, bool final);
+/* For records that waited for a picture of that name, img_id or stem. */
+void batch_picture_came(struct ingest *in, const struct upload_row *picture, int64_t snapshot);
 
 /* ---- capture.c ---- */
 int captures_new(struct ingest *in, const struct camera_slot *camera, size_t n) MUST_CHECK;
