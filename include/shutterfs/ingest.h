@@ -101,6 +101,8 @@ struct annex_ops { /* called without locks of the table; may write to the catalo
 			char ret_camera[CAMERA_MAX + 1], struct sidecar *ret);
 	/* A picture that was there before was written again: it gets the same. */
 	int (*adopt)(void *user, int64_t annex, int64_t snapshot);
+	/* "labels/object/car", for people; cut to what fits. */
+	void (*where)(void *user, int64_t annex, char *out, size_t size);
 	/* Any upload entry was registered: what a client has set on it is the picture's. */
 	void (*registered)(void *user, int64_t entry, int64_t snapshot);
 };

@@ -241,8 +241,23 @@ static int adopt(void *user, int64_t annex, int64_t snapshot)
 	return r < 0 || !holder_of(dir, &h) ? -ENOENT : put(fs, &h, snapshot);
 }
 
+static void where(void *user, int64_t annex, char *out, size_t size)
+{
+	struct fs *fs = user;
+	struct label_row value, kind;
+	struct holder h;
+
+	if (!holder_of(node_from_ino((uint64_t)-annex), &h))
+		return;
+	if (h.star)
+		(void)snprintf(out, size, "starred");
+	else if (catalog_label_name(fs->parts.catalog, h.label, false, &value) == 0 &&
+		 catalog_label_name(fs->parts.catalog, value.kind, true, &kind) == 0)
+		(void)snprintf(out, size, "labels/%s/%s", kind.name, value.name);
+}
+
 const struct annex_ops label_annex = {
-	.describe = describe, .adopt = adopt, .registered = tags_of_upload};
+	.where = where, .describe = describe, .adopt = adopt, .registered = tags_of_upload};
 
 /* ---- taking away ---- */
 

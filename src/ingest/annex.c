@@ -164,8 +164,14 @@ static int take_picture(struct ingest *in, struct entry *e, const struct upload_
 static void reject(struct ingest *in, const struct upload_row *row, const char *why)
 {
 	struct upload_row set = {.id = row->id, .due_us = now_us() + TEMPORARY_KEEP_US};
+	char where[160] = "a view", text[2 * WHY_MAX + 16];
+	void *user;
+	const struct annex_ops *ops = ops_of(in, &user);
 
-	set_state(in, row, UPLOAD_REJECTED, 0, why);
+	if (ops)
+		ops->where(user, row->parent, where, sizeof(where));
+	(void)snprintf(text, sizeof(text), "%s (in %s)", why, where);
+	set_state(in, row, UPLOAD_REJECTED, 0, text);
 	(void)!catalog_upload_set(in->cat, &set, UPLOAD_SET_DUE, NULL, false);
 }
 

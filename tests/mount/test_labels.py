@@ -132,12 +132,25 @@ def test_cp_of_a_foreign_picture(filled):
     assert m.xattr(m.snapshots("garden")[0], "xdg.tags") == "object/car"
 
 
+def test_cp_r_of_a_folder_makes_a_label(filled):
+    m, shots = filled
+    made = pictures.write_pictures(m.path("holiday"), 3, start=30)
+    run(["mkdir", m.at("labels/event")])
+    run(["cp", "-r", m.path("holiday"), m.at("labels/event/")])
+    paths = m.wait_snapshots(3, camera="upload")
+    assert {m.xattr(p, "xdg.tags") for p in paths} == {"event/holiday"} and {m.read(p) for p in paths} == set(made.values())
+    run(["mv", m.at("upload/front/shot1.jpg"), m.at("labels/event/holiday/")])
+    assert tags(m, shots[1]) == {"event/holiday"} and not os.path.exists(m.at("upload/front/shot1.jpg"))
+    assert len(m.snapshots()) == len(shots) + 3
+
+
 def test_what_is_no_picture(filled):
     m, shots = filled
     with open(m.at("labels/object/car/x.jpg"), "wb") as f:
         f.write(b"<html>not found</html>")
     wait_until(lambda: m.errors(), 20)
     assert m.errors()[0]["subject"] == "x.jpg" and "HTML" in m.errors()[0]["error"]
+    assert "labels/object/car" in m.errors()[0]["error"]
     raises(errno.EPERM, lambda: open(m.at("labels/object/car/x.txt"), "xb"))
     os.unlink(m.at("labels/object/car/x.jpg"))
     assert m.errors() == []

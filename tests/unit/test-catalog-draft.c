@@ -54,6 +54,25 @@ static void an_empty_one_is_one_too(void **state)
 	assert_int_equal(errors(t), 1);
 }
 
+static void gone_after_an_hour(void **state)
+{
+	struct temp *t = *state;
+	char path[64];
+	sqlite3 *db;
+
+	ok(catalog_draft_put(t->c, 1, "cameras/front/a.json", "{", 1,
+			     "is broken at line 1, column 2"));
+	(void)snprintf(path, sizeof(path), "%s/catalog.db", t->dir);
+	ok(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL));
+	ok(sqlite3_exec(db, "UPDATE draft SET at_us = at_us - 3600000001", NULL, NULL, NULL));
+	ok(sqlite3_close(db));
+	assert_int_equal(catalog_draft(t->c, 1, NULL, NULL, NULL), -ENOENT);
+	assert_int_equal(errors(t), 0);
+	ok(catalog_draft_put(t->c, 2, "cameras/front/a.json", "{", 1,
+			     "is broken at line 1, column 2"));
+	assert_int_equal(peek(t, "SELECT count(*) FROM draft"), 1);
+}
+
 static void annexes_are_always_there(void **state)
 {
 	struct temp *t = *state;
@@ -76,6 +95,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(kept_until_it_is_mended),
 		TEST(an_empty_one_is_one_too),
+		TEST(gone_after_an_hour),
 		TEST(annexes_are_always_there),
 	};
 

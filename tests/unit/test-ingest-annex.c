@@ -44,8 +44,13 @@ static void registered(void *user, int64_t entry, int64_t snapshot)
 	p->registered++;
 }
 
+static void where(void *user, int64_t annex, char *out, size_t size)
+{
+	(void)snprintf(out, size, "starred");
+}
+
 static const struct annex_ops ops = {
-	.describe = describe, .adopt = adopt, .registered = registered};
+	.where = where, .describe = describe, .adopt = adopt, .registered = registered};
 
 static void a_new_picture_gets_what_the_place_gives(void **state)
 {
@@ -102,7 +107,7 @@ static void a_place_that_is_gone(void **state)
 	int64_t id = copy_picture(h, ANNEX, "20201231_154555.jpg", 1);
 
 	assert_int_equal(row_of(h, id).state, UPLOAD_REJECTED);
-	assert_error(h, id, "no label");
+	assert_error(h, id, "no label (any more) (in starred)");
 	assert_int_equal(snapshots(h), 0);
 	(void)run_due(h, 8 * 86400);
 	assert_int_equal(ingest_entry(h->in, id, &(struct upload_row){0}), -ENOENT);
