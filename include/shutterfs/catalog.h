@@ -237,7 +237,7 @@ struct registration {
 };
 /* Snapshot, labels, outbox rows and the upload entry's state in one transaction. *ret_new: it appeared in the views (new, or hidden
  * until now); else it was there.  Then too a target that lacks it gets it: catalog_sha_needed tells whether to keep the bytes.
- * -EINVAL: a name, time or text that cannot be; -ENOENT: the upload entry was removed meanwhile. */
+ * -EINVAL: a name, time or text that cannot be; -EEXIST, -E2BIG: its sidecar, as for catalog_edit_sidecar; -ENOENT: the upload entry was removed meanwhile. */
 int catalog_register(struct catalog *c, const struct registration *r, int64_t *ret_id,
 		     bool *ret_new) MUST_CHECK;
 /* Takes an uploaded sidecar in for a registered snapshot: what it has replaces, what it lacks stays.  -EEXIST -EINVAL -E2BIG as

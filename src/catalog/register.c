@@ -66,8 +66,7 @@ static int take_sidecar(struct db *db, const struct args *a, const struct snap *
 		sc = *reg->sidecar;
 	if (reg->origin && a->new) /* a duplicate keeps the story of the first */
 		sc.origin = (char *)reg->origin;
-	/* A document that stands twice must not keep the picture out. */
-	const struct merge_how how = {.who = a->new ? NULL : "upload"};
+	const struct merge_how how = {.who = a->new ? NULL : "upload", .strict = true};
 	int r = sidecar_merge(db, s->id, &sc, &how, &changed);
 	return r < 0 || !changed ? r : sidecar_enqueue(db, s->id, 0);
 }

@@ -252,7 +252,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 		.origin = origin.data,
 	};
 	r = hand_over(in, e, row, &reg);
-	if ((r == -EINVAL || r == -E2BIG) &&
+	if ((r == -EINVAL || r == -E2BIG || r == -EEXIST) &&
 	    has_side) { /* its fault, perhaps: it is told so below */
 		reg.sidecar = NULL;
 		r = hand_over(in, e, row, &reg);

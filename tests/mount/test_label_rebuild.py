@@ -130,6 +130,11 @@ def test_a_document_twice_is_refused(mount):
     assert mount.xattr("upload/front/1.json", "shutterfs.state") == "rejected"
     assert "twice" in mount.xattr("upload/front/1.json", "shutterfs.error")
     assert "labels" not in mount.sidecar(path)
+    # the sidecar before its picture, which it must not keep out
+    mount.upload("front", "2.json", json.dumps({"labels": ["object/cat"], "documents": [DOCUMENT, DOCUMENT]}).encode())
+    path = put(mount, 2)
+    wait_until(lambda: mount.xattr("upload/front/2.json", "shutterfs.state") == "rejected", 10)
+    assert "labels" not in mount.sidecar(path)
     with open(mount.at(".shutterfs/errors.json"), encoding="utf-8") as f:
         assert "upload/front/1.json" in f.read()
 
