@@ -382,12 +382,14 @@ static int read_json(const char *text, size_t len, const struct beside *pic, str
 		from++;
 	while (to > from && isspace((unsigned char)text[to - 1]))
 		to--;
+	/* What is broken is told with its place by who reads our own. */
+	if (memchr(text, '\0', len))
+		return sidecar_parse(text, len, s, why);
 	if (from < to && text[from] == '[') {
 		raw = strndup(text + from, to - from);
 		return raw ? read_array(raw, to - from, s, why) : -ENOMEM;
 	}
-	/* What is broken is told with its place by who reads our own. */
-	if (memchr(text, '\0', len) || json_scan(text + from, to - from, look, &k, why) < 0)
+	if (json_scan(text + from, to - from, look, &k, why) < 0)
 		return sidecar_parse(text, len, s, why);
 	raw = strndup(text + from, to - from);
 	return raw ? read_shape(&k, raw, to - from, pic, s, why) : -ENOMEM;
