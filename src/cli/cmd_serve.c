@@ -17,6 +17,7 @@
 #include "letter.h"
 
 #define POKE_NS 20000000
+enum { LOOK_S = 5 }; /* how often it is looked whether the cache is there */
 
 struct serving {
 	struct config *conf;
@@ -49,16 +50,34 @@ static void block_signals(void)
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* Anybody may delete the cache.  One that is confined cannot make it again: its rule went with the directory. */
+static bool cache_is_lost(const struct serving *w)
+{
+	return w->app->confined && access(w->conf->cache, F_OK) < 0 && errno == ENOENT;
+}
+
+static void ask_for_another(const struct serving *w)
+{
+	log_info("the cache is gone: a worker that can make it again takes over");
+	if (getppid() == w->app->supervisor)
+		(void)kill(getppid(), SIGHUP);
+}
+
 static void *signal_thread(void *arg)
 {
 	struct serving *w = arg;
-	const struct timespec pause = {.tv_nsec = POKE_NS};
+	const struct timespec pause = {.tv_nsec = POKE_NS}, look = {.tv_sec = LOOK_S};
+	bool asked = false;
 	sigset_t set;
-	int sig;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
-	(void)sigwait(&set, &sig);
+	while (sigtimedwait(&set, NULL, &look) < 0) {
+		if (!asked && cache_is_lost(w)) {
+			ask_for_another(w);
+			asked = true;
+		}
+	}
 	while (!w->ended) {
 		fs_stop(w->app->fs);
 		(void)pthread_kill(w->main_thread, SIGUSR1);

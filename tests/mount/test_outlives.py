@@ -424,13 +424,15 @@ def test_signal_amid_everything(make_mount, crowd, bucket, tmp_path, sig):
     bucket.proxy.add("slow", method="PUT", seconds=30)
     readers = [subprocess.Popen(["cat", m.at(p)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for p in cold]
     accepted, stop = [], threading.Event()
+    os.mkdir(m.at("upload/front"))
 
     def upload():
         for n in range(10000):
             if stop.is_set():
                 break
             try:
-                m.upload("front", f"{n}.jpg", pictures.picture(n, pictures.moment(n), "+00:00"))
+                with open(m.at(f"upload/front/{n}.jpg"), "wb") as f:
+                    f.write(pictures.picture(n, pictures.moment(n), "+00:00"))
                 accepted.append(n)
             except OSError:
                 break
@@ -584,6 +586,23 @@ def test_files_elsewhere_are_out_of_reach(confined, bucket, tmp_path_factory):
             assert len(bucket.proxy.gets()) >= 2, "what lies there was not seen"
         os.unlink(shard)
         os.rename(elsewhere, shard)
+
+
+def test_a_cache_that_is_deleted_is_made_again(confined, bucket):
+    m = confined
+    (path, data), = swifts.fill(bucket, 1).items()
+    m.cli("scan", "cloud")
+    assert m.read(path) == data
+    subprocess.run(["rm", "-rf", m.cache], check=True)
+    wait_until(lambda: os.path.isdir(m.cache), 30)
+    wait_until(lambda: m.status()["worker"]["restarts"] == 1, 10)
+    bucket.proxy.forget()
+    for _ in range(3):
+        fd = os.open(m.at(path), os.O_RDONLY)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+        assert m.read(path) == data
+    assert len(bucket.proxy.gets()) == 1
 
 
 def test_only_the_worker_has_the_sockets(make_mount):
