@@ -193,7 +193,7 @@ struct merge_how {
 int sidecar_merge(struct db *db, int64_t snapshot, const struct sidecar *s,
 		  const struct merge_how *how, bool *ret_changed)
 	MUST_CHECK; /* ret_changed may be NULL */
-/* A sidecar object of a store is read back: history, facts, and the rest unless our own history is younger.  Stores whose
+/* A sidecar object of a store is read back: history, facts, and the rest unless it is ours and our history is younger.  Stores whose
  * object is older than what is known then get it. */
 int sidecar_return(struct db *db, int64_t snapshot, int64_t store, const struct sidecar *s)
 	MUST_CHECK;

@@ -178,7 +178,8 @@ int sidecar_changed(struct db *db, const struct snap *s)
 static int take_younger(struct db *db, int64_t snapshot, int64_t store, const struct sidecar *s,
 			bool whole)
 {
-	const struct merge_how how = {.facts = true, .whole = whole};
+	const struct merge_how how = {
+		.who = s->whole ? NULL : "store", .facts = true, .whole = whole};
 	int64_t others = 0;
 	bool changed;
 	int r = sidecar_merge(db, snapshot, s, &how, &changed);
@@ -200,7 +201,7 @@ int sidecar_return(struct db *db, int64_t snapshot, int64_t store, const struct 
 		r = history_take(db, snapshot, s->history, &theirs);
 	if (r < 0)
 		return r;
-	if (theirs >= ours)
+	if (theirs >= ours || !s->whole) /* another program wrote it, knowing nothing of ours */
 		return take_younger(db, snapshot, store, s, s->whole && theirs > ours);
 	facts.labels = nothing.labels;
 	facts.has_starred = facts.has_rating = false;

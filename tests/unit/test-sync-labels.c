@@ -210,6 +210,30 @@ static void the_younger_sidecar_counts(void **state)
 	town_end(&t);
 }
 
+/* A program that looks at pictures in the bucket knows nothing of what was done here. */
+static void labels_of_others_join_ours(void **state)
+{
+	static const char foreign[] = "{\"labels\":[{\"kind\":\"object\",\"value\":\"bear\"}]}";
+	struct town t;
+	struct call c = {.deadline_us = mono_us() + 20000000};
+	struct scan_counts n = {0};
+	CLEANUP(freep) char *after = NULL;
+
+	town_new(&t, "", NULL, 1);
+	ok(sync_start(t.sync));
+	upload_many(&t, 1, 1);
+	label(&t, id_of(&t, STEM("1")), "object", "dog");
+	ok(catalog_star(t.house.cat, id_of(&t, STEM("1")), true, "me"));
+	drained(&t);
+	put_file(&t, 0, KEY("1") ".json", foreign, sizeof(foreign) - 1);
+	ok(sync_scan(t.sync, "cloud", &c, NULL, NULL, &n));
+	after = told(&t, STEM("1"));
+	assert_non_null(strstr(after, "\"labels\":[{\"kind\":\"object\",\"value\":\"bear\"}]"));
+	assert_non_null(strstr(after, "\"starred\":true"));
+	assert_non_null(strstr(after, "\"who\":\"store\",\"what\":\"label removed\""));
+	town_end(&t);
+}
+
 static void renamed_before_a_restart(void **state)
 {
 	struct town t;
@@ -315,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_comes_back),
 		cmocka_unit_test(the_younger_sidecar_counts),
+		cmocka_unit_test(labels_of_others_join_ours),
 		cmocka_unit_test(renamed_before_a_restart),
 		cmocka_unit_test(notes_travel),
 		cmocka_unit_test(notes_are_tried_again),
