@@ -216,7 +216,7 @@ static void run_cell(struct cell *cell)
 	if (row->origin && !row->origin[0]) /* nobody listens there any more */
 		server_stop(&peer.server);
 	if (client_open(&client, row->origin && row->origin[0] ? row->origin : origin,
-			CAMERA_TIMEOUT_US) < 0)
+			late_is_right(cell) ? CAMERA_TIMEOUT_US : ENOUGH_US) < 0)
 		complain(cell, " cannot be opened");
 	/* the fault then finds a connection that is in use already */
 	else if (!row->origin &&
@@ -246,11 +246,11 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Another store and another camera, asked all the while: the slowest answer, and how many there were. */
+/* Another store and another camera, asked all the while. */
 struct bystander {
 	_Atomic bool stop;
 	unsigned asked, failed;
-	int64_t slowest_us;
+	int64_t slowest_us, all_us; /* of the answers */
 };
 
 static void *stand_by(void *arg)
@@ -269,8 +269,10 @@ static void *stand_by(void *arg)
 		enum op op = b->asked++ % 2 ? CAPTURE : GET;
 
 		b->failed += client_do(&client, op, &call) < 0;
-		if (mono_us() - start > b->slowest_us)
-			b->slowest_us = mono_us() - start;
+		start = mono_us() - start;
+		b->all_us += start;
+		if (start > b->slowest_us)
+			b->slowest_us = start;
 		usleep(2000);
 	}
 	client_close(&client);
@@ -323,7 +325,8 @@ static void every_fault_meets_every_call(void **state)
 	assert_int_equal(wrong, 0);
 	assert_int_equal(bystander.failed, 0);
 	assert_true(bystander.asked > 20);
-	assert_true(bystander.slowest_us < 2 * SHORT_US);
+	assert_true(bystander.all_us / bystander.asked < SHORT_US / 3);
+	assert_true(bystander.slowest_us < ENOUGH_US / 2); /* the machine may be busy */
 	assert_int_equal(open_fds(), fds);
 }
 
