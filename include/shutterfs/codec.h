@@ -10,6 +10,9 @@
 #define WHY_MAX \
 	160 /* `char why[WHY_MAX]` arguments: one sentence for people, set on failure; never NULL */
 
+/* One sentence into `why`, cut between characters, without control characters. */
+void why_set(char *why, const char *fmt, ...) PRINTF(2, 3);
+
 /* ---- hashes ---- */
 struct hash; /* SHA-256 and MD5 in one pass */
 struct hashes {
@@ -144,6 +147,34 @@ void json_label(struct json *j, const struct label *l);           /* as in a sid
 /* Appends `object` with the members of the object `more` that it lacks. -EBADMSG with why; then `out` has a part of it */
 int json_merge(const char *object, size_t len, const char *more, size_t more_len, struct buf *out,
 	       char why[WHY_MAX]) MUST_CHECK;
+
+/* ---- JSON that is read where it lies: nothing is built, so memory stays flat whatever its size ---- */
+struct json_text { /* one value, an extent of a text that json_read has seen; borrowed */
+	const char *p;
+	size_t len;
+};
+enum json_type {
+	JSON_NONE, /* absent */
+	JSON_NULL,
+	JSON_FALSE,
+	JSON_TRUE,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT
+};
+/* The text must be one object: RFC 8259, UTF-8 (a byte order mark is passed over), depth <= 64, no key twice in an object.
+ * -EBADMSG with why naming line and column. */
+int json_read(const char *text, size_t len, struct json_text *ret, char why[WHY_MAX]) MUST_CHECK;
+enum json_type json_type(struct json_text v);
+/* struct json_text rest = json_inside(v); while (json_next(&rest, &key, &value)) ...   An array: NULL for the key. */
+struct json_text json_inside(struct json_text v);
+bool json_next(struct json_text *rest, struct json_text *ret_key, struct json_text *ret);
+struct json_text json_get(struct json_text object, const char *key); /* JSON_NONE: not there */
+bool json_is(struct json_text v, const char *text);                  /* it is this string */
+/* Appends a string's text, of anything else the JSON as it stands. */
+int json_plain(struct json_text v, struct buf *out) MUST_CHECK;
+bool json_number(struct json_text v, long double *ret); /* false: none, or of over 100 digits */
 
 /* ---- S3's XML ---- */
 struct s3_object {

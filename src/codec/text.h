@@ -3,8 +3,6 @@
 
 #include "shutterfs/codec.h"
 
-/* One sentence into `why`, cut between characters. */
-void why_set(char *why, const char *fmt, ...) PRINTF(2, 3);
 /* Length of the valid UTF-8 sequence at the start of p[0..n): 1-4; 0: none there (also surrogates, overlong forms). */
 size_t utf8_sequence(const char *p, size_t n);
 /* The longest length <= max that does not cut a character of the valid UTF-8 text s. */
