@@ -31,6 +31,7 @@ enum change_what {
 	CHANGE_UPLOAD, /* upload entry `snapshot` changed by itself (registered, rejected) */
 	CHANGE_NOTE,   /* note `snapshot` changed, also by what a store showed */
 	CHANGE_LABELS, /* `name`, of label `label`, came to or left the listing of kind `kind`; kind 0: `label` is a kind, in labels/ */
+	CHANGE_QUERY,  /* query `snapshot`, `name`: it was made, written, renamed or removed */
 };
 struct change {
 	enum change_what what;
@@ -38,7 +39,7 @@ struct change {
 	int32_t day;
 	union {
 		char stem[STEM_MAX + 1];
-		char name[LABEL_MAX + 1]; /* CHANGE_LABELS */
+		char name[LABEL_MAX + 1]; /* CHANGE_LABELS, CHANGE_QUERY */
 	};
 };
 typedef void change_fn(void *user, const struct change *change,
@@ -215,6 +216,42 @@ typedef int history_fn(void *user, const struct history *h);
 int catalog_history(struct catalog *c, int64_t snapshot, history_fn *fn, void *user) MUST_CHECK;
 /* As the "history" of a sidecar object: the newest, as many as `max` bytes hold; NULL in *ret (owned by the caller): none. */
 int catalog_history_json(struct catalog *c, int64_t snapshot, size_t max, char **ret) MUST_CHECK;
+
+/* ---- for queries ---- */
+/* A snapshot's labels as directories are named, in the order in which they came; by "": not said. */
+typedef int label_name_fn(void *user, const char *kind, const char *value, const char *by);
+int catalog_label_names(struct catalog *c, int64_t id, label_name_fn *fn, void *user) MUST_CHECK;
+struct picture_text {
+	char *comment;   /* owned; NULL: none */
+	unsigned rating; /* 0: none */
+};
+int catalog_text(struct catalog *c, int64_t id, struct picture_text *ret) MUST_CHECK;
+int catalog_day_of(struct catalog *c, int64_t id, int32_t *ret) MUST_CHECK; /* also of a gone one */
+/* How many snapshots a view has; not counted beyond `limit`. */
+int catalog_view_size(struct catalog *c, struct view v, int64_t limit, int64_t *ret) MUST_CHECK;
+
+/* Queries that have a name.  Their text is whatever was written, understood or not. */
+struct query_row {
+	int64_t id /* also of its inode: never used again */, changed_us;
+	bool written; /* there is a text */
+	size_t len;   /* of it */
+	char name[LABEL_MAX + 1];
+};
+int catalog_query(struct catalog *c, int64_t id, struct query_row *ret) MUST_CHECK; /* -ENOENT */
+int catalog_query_find(struct catalog *c, const char *name, struct query_row *ret) MUST_CHECK;
+int catalog_query_next(struct catalog *c, const char *after, struct query_row *ret)
+	MUST_CHECK; /* by name, "" first; -ENOENT: no more */
+int catalog_query_name(struct catalog *c, int64_t id, char out[LABEL_MAX + 1])
+	MUST_CHECK; /* also the one that it had when it was removed */
+int catalog_query_text(struct catalog *c, int64_t id, struct buf *out)
+	MUST_CHECK; /* appends; -ENOENT: it has none */
+int catalog_query_make(struct catalog *c, const char *name, int64_t *ret_id)
+	MUST_CHECK; /* -EEXIST; -EINVAL: no file name of at most LABEL_MAX bytes; -ENOSPC beyond 10,000 */
+int catalog_query_write(struct catalog *c, int64_t id, const char *text, size_t len)
+	MUST_CHECK; /* NULL: none any more; -EFBIG beyond 1 MiB */
+/* What has that name and no text gives it up, if `replace`: else -EEXIST, or -ENOTEMPTY. */
+int catalog_query_rename(struct catalog *c, int64_t id, const char *name, bool replace) MUST_CHECK;
+int catalog_query_remove(struct catalog *c, int64_t id) MUST_CHECK;
 
 /* ---- registering ---- */
 struct registration {

@@ -22,6 +22,7 @@ struct fs_parts { /* borrowed for the fs's life */
 	struct catalog *catalog;
 	struct fetch *fetch;
 	struct ingest *ingest;
+	const char *state; /* its tmp/ is for files without a name */
 	enum sidecars sidecars;
 	bool upload;                       /* false: no upload/ */
 	const struct fs_ghost_file *ghost; /* NULL name ends */

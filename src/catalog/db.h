@@ -81,6 +81,7 @@ int emit(struct db *db, enum change_what what, const struct snap *s, int64_t lab
 int emit_camera(struct db *db, int64_t camera) MUST_CHECK;
 int emit_upload(struct db *db, int64_t upload) MUST_CHECK;
 int emit_note(struct db *db, int64_t note) MUST_CHECK;
+int emit_query(struct db *db, int64_t query, const char *name) MUST_CHECK;
 int emit_labels(struct db *db, int64_t kind, int64_t label, const char *name) MUST_CHECK;
 
 /* ---- text that comes from outside ---- */
@@ -219,6 +220,11 @@ int outbox_enqueue(struct db *db, int64_t snapshot, int64_t store, enum outbox_w
 
 /* ---- batch files (batch.c) ---- */
 int batch_erase(struct db *db, int64_t upload) MUST_CHECK; /* its entry goes, or is read anew */
+
+/* ---- notes (note.c), and the queries that are kept as such (named.c) ---- */
+int note_set(struct db *db, const char *key, const void *body, size_t len)
+	MUST_CHECK;                                          /* NULL: removed, -ENOENT: none */
+int query_from_note(struct db *db, int64_t note) MUST_CHECK; /* the note's body changed */
 
 /* ---- schema (schema.c) ---- */
 int schema_migrate(struct db *db) MUST_CHECK; /* -EPROTONOSUPPORT: a newer shutterfs wrote it */

@@ -115,26 +115,34 @@ static int set_body(struct db *db, int64_t id, const void *body, size_t len, int
 {
 	int r = RUN(db, "UPDATE note SET body = ?2, rev = rev + 1, changed_us = ?3 WHERE id = ?1",
 		    I(id), B(body, len), I(changed_us));
+	if (r == 0)
+		r = query_from_note(db, id);
 	return r < 0 ? r : emit_note(db, id);
+}
+
+int note_set(struct db *db, const char *key, const void *body, size_t len)
+{
+	int64_t id, same;
+	if (body && len == 0)
+		body = "";
+	int r = ONE(db, &id, "SELECT id FROM note WHERE key = ?1", T(key));
+	if (r == -ENOENT && body) {
+		r = RUN(db, "INSERT INTO note(key) VALUES(?1)", T(key));
+		id = db_last_id(db);
+	}
+	if (r == 0)
+		r = ONE(db, &same, "SELECT body IS ?2 FROM note WHERE id = ?1", I(id),
+			B(body, len));
+	if (r < 0 || same)
+		return r < 0 ? r : body ? 0 : -ENOENT;
+	r = set_body(db, id, body, len, now_us());
+	return r < 0 ? r : offer(db, id, !body);
 }
 
 static int change_tx(struct db *db, void *arg)
 {
 	const struct change_note *a = arg;
-	const void *body = a->body && a->len == 0 ? "" : a->body;
-	int64_t id, same;
-	int r = ONE(db, &id, "SELECT id FROM note WHERE key = ?1", T(a->key));
-	if (r == -ENOENT && body) {
-		r = RUN(db, "INSERT INTO note(key) VALUES(?1)", T(a->key));
-		id = db_last_id(db);
-	}
-	if (r == 0)
-		r = ONE(db, &same, "SELECT body IS ?2 FROM note WHERE id = ?1", I(id),
-			B(body, a->len));
-	if (r < 0 || same)
-		return r < 0 ? r : body ? 0 : -ENOENT;
-	r = set_body(db, id, body, a->len, now_us());
-	return r < 0 ? r : offer(db, id, !body);
+	return note_set(db, a->key, a->body, a->len);
 }
 
 int catalog_note_put(struct catalog *c, const char *key, const void *body, size_t len)
@@ -387,8 +395,11 @@ int notes_sweep(struct db *db, int64_t store, int64_t gen)
 				"UPDATE note SET body = NULL, rev = rev + 1, changed_us = ?2 WHERE id "
 				"= ?1 AND NOT EXISTS(SELECT 1 FROM note_object WHERE note = ?1)",
 				I(id), I(now_us()));
-		if (r == 0 && db_changes(db) > 0)
-			r = emit_note(db, id);
+		if (r == 0 && db_changes(db) > 0) {
+			r = query_from_note(db, id);
+			if (r == 0)
+				r = emit_note(db, id);
+		}
 		if (r < 0)
 			return r;
 	}

@@ -288,6 +288,14 @@ static const char drafts[] =
 	"  body BLOB NOT NULL);"
 	"PRAGMA user_version = 4;";
 
+/* ---- 6: queries that have a name ---- */
+static const char queries[] = "CREATE TABLE query(id INTEGER PRIMARY KEY,"
+			      "  name TEXT UNIQUE,"             /* NULL: removed */
+			      "  was TEXT NOT NULL DEFAULT ''," /* its name then */
+			      "  body BLOB,"                    /* NULL: none yet */
+			      "  changed_us INTEGER NOT NULL);"
+			      "PRAGMA user_version = 6;";
+
 static const struct migration {
 	const char *script;
 	int (*step)(struct db *db); /* NULL: none */
@@ -295,7 +303,7 @@ static const struct migration {
 } migration[] = {
 	{tables, NULL, NULL},  {edits, move_documents, documents_moved},
 	{notes, NULL, NULL},   {drafts, NULL, NULL},
-	{records, NULL, NULL},
+	{records, NULL, NULL}, {queries, NULL, NULL},
 };
 
 static int step(struct db *db, const char *script)

@@ -83,6 +83,13 @@ int emit_note(struct db *db, int64_t note)
 	return add_change(db, &(struct change){.what = CHANGE_NOTE, .snapshot = note});
 }
 
+int emit_query(struct db *db, int64_t query, const char *name)
+{
+	struct change ch = {.what = CHANGE_QUERY, .snapshot = query};
+	memcpy(ch.name, name, strnlen(name, LABEL_MAX));
+	return add_change(db, &ch);
+}
+
 int emit_upload(struct db *db, int64_t upload)
 {
 	return add_change(db, &(struct change){.what = CHANGE_UPLOAD, .snapshot = upload});

@@ -205,6 +205,7 @@ int app_new_fs(struct app *app, const char *options, struct buf *err)
 	struct fs_parts parts = {.catalog = app->catalog,
 				 .fetch = app->fetch,
 				 .ingest = app->ingest,
+				 .state = app->conf->state,
 				 .sidecars = app->conf->sidecars,
 				 .upload = !app->conf->read_only_upload,
 				 .ghost = ghost_files,

@@ -16,12 +16,14 @@ static const struct {
 	{OPT_WAIT, "--wait", false},       {OPT_REPAIR, "--repair", false},
 	{OPT_KEYS, "--keys", false},       {OPT_MOUNT, "-o", true},
 	{OPT_STAY, "-f", false},           {OPT_VERBOSE, "-v", false},
-	{OPT_RESTORE, "--restore", false},
+	{OPT_RESTORE, "--restore", false}, {OPT_PATHS, "--paths", false},
+	{OPT_LABELS, "--labels", false},
 };
 
 void args_done(struct args *a)
 {
 	buf_done(&a->mount);
+	buf_done(&a->text);
 	free(a->operand);
 	*a = (struct args){0};
 }

@@ -19,6 +19,8 @@ enum option {
 	OPT_MOUNT = 32,     /* -o OPTS */
 	OPT_STAY = 64,      /* -f */
 	OPT_VERBOSE = 128,  /* -v */
+	OPT_PATHS = 256,    /* --paths */
+	OPT_LABELS = 512,   /* --labels */
 	OPT_RESTORE = 1024, /* --restore */
 };
 struct args {
@@ -26,6 +28,7 @@ struct args {
 	bool help;
 	const char *config;   /* borrowed from argv */
 	struct buf mount;     /* all -o, joined by commas */
+	struct buf text;      /* of a file that an operand named */
 	const char **operand; /* owned; the strings are argv's */
 	size_t n_operands;
 };
@@ -87,6 +90,9 @@ int verb_scan(struct app *app, struct io *io, const struct args *args);
 int verb_prefetch(struct app *app, struct io *io, const struct args *args);
 int verb_fsck(struct app *app, struct io *io, const struct args *args);
 int verb_trash(struct app *app, struct io *io, const struct args *args);
+int verb_search(struct app *app, struct io *io, const struct args *args);
+int search_read_file(struct args *args, struct io *io)
+	MUST_CHECK; /* query.json or "-" becomes its text; errors are said */
 int verb_rebuild(struct app *app, struct io *io, const struct args *args);
 
 /* ---- the other commands; exit statuses ---- */

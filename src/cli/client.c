@@ -97,6 +97,10 @@ static int build_request(const char *state, const struct verb *v, const struct a
 		(void)add_word(out, "--repair");
 	if (args->given & OPT_RESTORE)
 		(void)add_word(out, "--restore");
+	if (args->given & OPT_PATHS)
+		(void)add_word(out, "--paths");
+	if (args->given & OPT_LABELS)
+		(void)add_word(out, "--labels");
 	(void)add_word(out, "--");
 	int r = add_operands(state, v, args, out, io);
 
@@ -138,7 +142,7 @@ static int relay(int fd, struct io *io, int *ret_status)
 
 	if (!chunk)
 		return -ENOMEM;
-	while (!io_cancelled(io)) {
+	while (!io_cancelled(io) && !io->broken) {
 		ssize_t n = recv(fd, chunk, READ_BYTES, 0);
 
 		if (n < 0 && errno == EINTR)
@@ -151,7 +155,8 @@ static int relay(int fd, struct io *io, int *ret_status)
 			return 0;
 	}
 	io_bar_clear(io);
-	io_err(io, "%s: cancelled", io->verb);
+	if (!io->broken)
+		io_err(io, "%s: cancelled", io->verb);
 	*ret_status = EXIT_FAILED;
 	return 0;
 }

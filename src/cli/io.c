@@ -45,6 +45,23 @@ static void send_line(struct io *io, const struct buf *line)
 	}
 }
 
+/* A reader that does not read is waited for until the verb is cancelled. */
+static void print(struct io *io, int fd, const struct buf *line)
+{
+	size_t at = 0;
+
+	while (at < line->len) {
+		ssize_t n = write(fd, line->data + at, line->len - at);
+
+		if (n < 0 && (errno != EINTR || io_cancelled(io)))
+			break;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	/* nobody to tell when the terminal is gone, but a long answer may end */
+	if (at < line->len && fd == STDOUT_FILENO)
+		io->broken = true;
+}
+
 static void emit(struct io *io, bool is_err, const char *text, size_t len)
 {
 	CLEANUP(buf_done) struct buf line = BUF(8 * 1024 * 1024);
@@ -61,8 +78,7 @@ static void emit(struct io *io, bool is_err, const char *text, size_t len)
 		return;
 	}
 	io_bar_clear(io);
-	/* nobody to tell when the terminal is gone */
-	(void)!write_all(is_err ? STDERR_FILENO : STDOUT_FILENO, line.data, line.len);
+	print(io, is_err ? STDERR_FILENO : STDOUT_FILENO, &line);
 }
 
 static void emit_lines(struct io *io, bool is_err, const char *text)

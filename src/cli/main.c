@@ -62,6 +62,8 @@ static int run_verb(const struct verb *v, int argc, const char *const *argv, str
 		return cmd_mount(&args, io);
 	if (strcmp(v->name, "umount") == 0)
 		return cmd_umount(&args, io);
+	if (v->run == verb_search && search_read_file(&args, io) < 0)
+		return EXIT_USAGE;
 	return strcmp(v->name, "check") == 0 ? cmd_check(&args, io) : cmd_verb(v, &args, io);
 }
 

@@ -12,6 +12,7 @@
 
 #include "cli.h"
 #include "shutterfs/codec.h"
+#include "shutterfs/query.h"
 
 enum { ERRORS_SHOWN = 1000, QUEUE_SHOWN = 1000 };
 
@@ -249,6 +250,30 @@ static int json_error(void *user, int64_t when_us, const char *subject, const ch
 	return j->out->error;
 }
 
+/* query.json files that cannot be understood. */
+static int query_errors(struct app *app, struct json *j)
+{
+	struct query_row row = {0};
+	int r;
+
+	while ((r = catalog_query_next(app->catalog, row.name, &row)) == 0) {
+		CLEANUP(buf_done) struct buf text = BUF(SIDECAR_BYTES);
+		char subject[LABEL_MAX + 32], why[WHY_MAX];
+		struct query *q = NULL;
+
+		r = catalog_query_text(app->catalog, row.id, &text);
+		if (r == 0)
+			r = query_parse(text.data, text.len, &q, why);
+		(void)query_free(q);
+		(void)snprintf(subject, sizeof(subject), "queries/%s/query.json", row.name);
+		if (r == -EBADMSG)
+			r = json_error(j, row.changed_us, subject, why);
+		if (r < 0 && r != -ENOENT) /* without a text, or gone this moment */
+			return r;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
 static int errors_json(void *user, struct buf *out)
 {
 	struct app *app = user;
@@ -258,6 +283,8 @@ static int errors_json(void *user, struct buf *out)
 	json_object(&j, NULL);
 	json_array(&j, "errors");
 	r = catalog_errors(app->catalog, ERRORS_SHOWN, json_error, &j);
+	if (r == 0)
+		r = query_errors(app, &j);
 	if (r < 0)
 		return r;
 	json_end(&j, ']');

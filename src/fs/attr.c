@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct timespec second_of(int64_t us)
 {
@@ -191,6 +192,8 @@ static int dir_exists(struct fs *fs, struct node n)
 					     n.day);
 	case NODE_STARRED_DAY:
 		return fs_day_exists(fs, (struct node){.kind = NODE_STARRED}, n.day);
+	case NODE_QUERY:
+		return query_exists(fs, n);
 	default:
 		return node_day_view(n, &v) ? days_exist(fs, v, n.day, n.day + 1) : 0;
 	}
@@ -208,6 +211,36 @@ static int upload_attr(struct fs *fs, struct node n, struct stat *st)
 		st->st_uid = fs->uid;
 		st->st_gid = fs->gid;
 	}
+	return 0;
+}
+
+/* query.json is a text; the others have the size that they are rendered with. */
+static int query_file_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout)
+{
+	struct query_row row;
+	struct rendered file;
+	int r;
+
+	if (query_is_text(n)) {
+		r = query_text_row(fs, n, &row);
+		if (r < 0)
+			return r;
+		base_attr(fs, n, S_IFREG | 0644, st);
+		st->st_size = (off_t)row.len;
+		st->st_mtim = st->st_atim = st->st_ctim = time_of(row.changed_us * 1000);
+		if (edit_attr(fs, n, st))
+			*ret_timeout = 0;
+	} else {
+		r = rendered_open(fs, n, &file);
+		if (r < 0)
+			return r;
+		(void)close(file.fd);
+		base_attr(fs, n, S_IFREG | 0444, st);
+		st->st_size = file.size;
+		st->st_mtim = st->st_atim = st->st_ctim = time_of(file.of_us * 1000);
+		*ret_timeout = 0;
+	}
+	st->st_blocks = (st->st_size + 511) / 512;
 	return 0;
 }
 
@@ -237,10 +270,13 @@ int fs_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout)
 		return ghost_attr(fs, n, st);
 	case NODE_UPLOAD:
 		return upload_attr(fs, n, st);
+	case NODE_QUERY_FILE:
+		return query_file_attr(fs, n, st, ret_timeout);
 	case NODE_NONE:
 	case NODE_KINDS:
 		return -ENOENT;
 	default:
+		*ret_timeout = n.kind == NODE_QUERY ? QUERY_S : DAY_S;
 		r = dir_exists(fs, n);
 		if (r == 0)
 			fs_dir_attr(fs, n, st);

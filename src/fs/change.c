@@ -25,6 +25,9 @@ const struct node_ops *node_ops(struct node n)
 		[NODE_SNAP] = &picture_ops,
 		[NODE_SIDECAR] = &sidecar_ops,
 		[NODE_UPLOAD] = &upload_ops,
+		[NODE_QUERIES] = &queries_ops,
+		[NODE_QUERY] = &query_ops,
+		[NODE_QUERY_FILE] = &query_file_ops,
 	};
 
 	return by_kind[n.kind] ? by_kind[n.kind] : &none;

@@ -166,6 +166,7 @@ static void fs_end(struct fs *fs)
 	if (fs->connected)
 		serve_until_notified(fs);
 	handles_end(fs);
+	rendered_end(fs);
 }
 
 int fs_loop(struct fs *fs)

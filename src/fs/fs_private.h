@@ -19,6 +19,8 @@ enum {
 	MAX_IO = 1024 * 1024,
 	WHY_BYTES = 256,
 	HIDDEN_MAX = 64,
+	RENDERED_MAX = 8,
+	QUERY_S = 1, /* names of pictures in a query's directory */
 };
 
 struct notifier; /* notify.c */
@@ -58,6 +60,12 @@ struct fs {
 		uint64_t ino;
 		int64_t until_us;
 	} hidden[HIDDEN_MAX];
+	struct rendered {     /* the last few of queries' labels.json and duplicates.json */
+		uint64_t ino; /* 0: none */
+		int64_t of_us /* catalog_changed_us() that it shows */, used_us;
+		int fd;
+		off_t size;
+	} rendered[RENDERED_MAX];
 };
 
 /* ---- mount.c ---- */
@@ -130,11 +138,11 @@ void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *f
 void parked_end(struct fs *fs);
 
 /* ---- handle.c ---- */
-enum handle_kind { HANDLE_SNAP, HANDLE_TEXT, HANDLE_UPLOAD, HANDLE_EDIT, HANDLE_DIR };
+enum handle_kind { HANDLE_SNAP, HANDLE_TEXT, HANDLE_FILE, HANDLE_UPLOAD, HANDLE_EDIT, HANDLE_DIR };
 struct handle {
 	enum handle_kind kind;
 	int64_t snapshot;         /* SNAP */
-	_Atomic int fd;           /* SNAP: -1 until its bytes are local; set once */
+	_Atomic int fd;           /* SNAP: -1 until its bytes are local; set once; FILE: always */
 	_Atomic int error;        /* SNAP: of the last fetch that failed */
 	_Atomic int64_t error_us; /* when it did; mono_us */
 	struct buf text;          /* TEXT: rendered at open */

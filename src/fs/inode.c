@@ -29,6 +29,7 @@ static bool is_single(enum node_kind k)
 	case NODE_LABELS:
 	case NODE_STARRED:
 	case NODE_GHOSTS:
+	case NODE_QUERIES:
 		return true;
 	default:
 		return false;
@@ -83,6 +84,7 @@ bool node_is_dir(struct node n)
 	case NODE_SNAP:
 	case NODE_SIDECAR:
 	case NODE_GHOST:
+	case NODE_QUERY_FILE:
 	case NODE_KINDS:
 		return false;
 	case NODE_UPLOAD: /* only the row knows; upload/ itself is one */

@@ -30,8 +30,13 @@ enum node_kind {
 	NODE_UPLOAD,      /* id: upload entry, 0: upload/ itself */
 	NODE_GHOSTS,      /* .shutterfs */
 	NODE_GHOST,       /* id: index of its file */
+	NODE_QUERIES,
+	NODE_QUERY,      /* id: query */
+	NODE_QUERY_FILE, /* id: query * QUERY_FILES + enum query_file */
 	NODE_KINDS
 };
+
+enum query_file { QUERY_FILE_DUPLICATES, QUERY_FILE_LABELS, QUERY_FILE_TEXT, QUERY_FILES };
 
 struct node {
 	enum node_kind kind;

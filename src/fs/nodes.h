@@ -118,7 +118,28 @@ bool label_lists(struct fs *fs, struct node dir, const char *name);
 /* A snapshot gets the label or star of the directory that it was put in, under that name. -EPERM: no such directory, no such name. */
 int label_put(struct fs *fs, int64_t snapshot, struct node dir, const char *name) MUST_CHECK;
 
+/* ---- queries.c ---- */
+struct query;
+extern const struct node_ops queries_ops, query_ops, query_file_ops;
+int query_exists(struct fs *fs, struct node n) MUST_CHECK; /* of the directories: 0, -ENOENT */
+int query_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret) MUST_CHECK;
+bool query_is_text(struct node n); /* query.json */
+int query_text_row(struct fs *fs, struct node n, struct query_row *ret)
+	MUST_CHECK; /* -ENOENT: not written, or no query.json */
+/* The query of a directory or a file in it.  -EBADMSG: it is none, and why; -ENOENT: nothing is written. */
+int query_compile(struct fs *fs, struct node n, struct query **ret, char *why) MUST_CHECK;
+int query_error(struct fs *fs, struct node n, struct buf *out)
+	MUST_CHECK; /* what is wrong with it; -ENODATA: nothing */
+
+/* ---- rendered.c ---- */
+/* labels.json or duplicates.json as of now; the descriptor is the caller's. -ENOENT */
+int rendered_open(struct fs *fs, struct node n, struct rendered *ret) MUST_CHECK;
+void rendered_end(struct fs *fs);
+
 /* ---- tree.c ---- */
+/* What is being written there, or was for a moment. */
+int fs_lookup_scratch(struct fs *fs, struct node dir, const char *name, struct node *ret)
+	MUST_CHECK;
 /* "<stem>.jpg", "<stem>.json" or "<stem>.jpg.json"; false: no such name. */
 bool fs_split_name(const char *name, char ret_stem[STEM_MAX + 16], bool *ret_sidecar);
 

@@ -153,6 +153,15 @@ static void tell(struct notifier *n, const struct change *c)
 		break;
 	case CHANGE_NOTE:
 		break;
+	case CHANGE_QUERY:
+		inval_dir(n, (struct node){.kind = NODE_QUERIES});
+		inval_name(n, (struct node){.kind = NODE_QUERIES}, c->name);
+		inval_inode(n, (struct node){.kind = NODE_QUERY, .id = c->snapshot}, false);
+		inval_inode(n,
+			    (struct node){.kind = NODE_QUERY_FILE,
+					  .id = c->snapshot * QUERY_FILES + QUERY_FILE_TEXT},
+			    true);
+		break;
 	case CHANGE_UPLOAD:
 		inval_inode(n, (struct node){.kind = NODE_UPLOAD, .id = c->snapshot}, false);
 		break;
@@ -181,6 +190,7 @@ static void tell_everything(struct notifier *n)
 	while (!n->stop && catalog_camera_next(cat, camera.name, false, &camera) == 0)
 		tell_days(n, (struct node){.kind = NODE_CAMERA, .id = camera.id}, NODE_CAMERA_DAY,
 			  (struct view){VIEW_CAMERA, camera.id});
+	inval_inode(n, (struct node){.kind = NODE_QUERIES}, true);
 	inval_inode(n, (struct node){.kind = NODE_LABELS}, true);
 	while (!n->stop && catalog_kind_next(cat, kind.name, &kind) == 0) {
 		struct label_row label = {0};

@@ -25,6 +25,8 @@ static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 	}
 	if (r == 0 && n.kind == NODE_GHOST)
 		r = file ? file->render(fs->parts.ghost_user, &h->text) : -ENOENT;
+	else if (r == 0 && n.kind == NODE_QUERY_FILE)
+		r = node_ops(n)->edit->load(fs, n, &h->text);
 	else if (r == 0)
 		r = catalog_snap(fs->parts.catalog, n.id, &s);
 	if (r == 0 && n.kind == NODE_SIDECAR)
@@ -37,6 +39,25 @@ static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 	fi->direct_io =
 		1; /* the text may have another length by the next stat: readers must see all of this one */
 	*ret = h;
+	return 0;
+}
+
+/* labels.json: as long as it is open it is the one of then. */
+static int open_rendered(struct fs *fs, struct node n, struct fuse_file_info *fi,
+			 struct handle **ret)
+{
+	struct rendered file;
+	int r = rendered_open(fs, n, &file);
+
+	if (r < 0)
+		return r;
+	*ret = handle_new(fs, HANDLE_FILE);
+	if (!*ret) {
+		(void)close(file.fd);
+		return -ENOMEM;
+	}
+	(*ret)->fd = file.fd;
+	fi->direct_io = 1;
 	return 0;
 }
 
@@ -130,6 +151,8 @@ static int open_node(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 	case NODE_SIDECAR:
 	case NODE_GHOST:
 		return open_text(fs, n, fi, ret);
+	case NODE_QUERY_FILE:
+		return query_is_text(n) ? open_text(fs, n, fi, ret) : open_rendered(fs, n, fi, ret);
 	default:
 		return node_is_dir(n) ? -EISDIR : -ENOENT;
 	}
@@ -264,6 +287,9 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 					     h->text.len - (size_t)off < size
 						     ? h->text.len - (size_t)off
 						     : size);
+		break;
+	case HANDLE_FILE:
+		reply_fd(req, h->fd, size, off);
 		break;
 	case HANDLE_UPLOAD:
 		if (ingest_fd(h->file) >= 0) {

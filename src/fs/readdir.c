@@ -28,7 +28,10 @@ bool listing_add(struct listing *l, const char *name, struct node n, const struc
 	e.attr = *st;
 	if (n.kind == NODE_LATEST || n.kind == NODE_GHOST)
 		e.attr_timeout = e.entry_timeout = 0;
-	if (dots) /* the kernel takes no reference on these */
+	else if (l->dir.kind == NODE_QUERY)
+		e.entry_timeout = QUERY_S;
+	/* The kernel takes no reference on the first, and asks about the others when somebody does. */
+	if (dots || st->st_mode == S_IFREG)
 		e.ino = 0;
 	need = l->plus ? fuse_add_direntry_plus(l->req, l->data + l->used, room, name, &e, next)
 		       : fuse_add_direntry(l->req, l->data + l->used, room, name, &e.attr, next);
@@ -51,11 +54,8 @@ static void list_root(struct listing *l, off_t off)
 	static const struct {
 		const char *name;
 		enum node_kind kind;
-	} entry[] = {{"cameras", NODE_CAMERAS},
-		     {"dates", NODE_DATES},
-		     {"labels", NODE_LABELS},
-		     {"starred", NODE_STARRED},
-		     {"upload", NODE_UPLOAD}};
+	} entry[] = {{"cameras", NODE_CAMERAS}, {"dates", NODE_DATES},     {"labels", NODE_LABELS},
+		     {"queries", NODE_QUERIES}, {"starred", NODE_STARRED}, {"upload", NODE_UPLOAD}};
 	size_t n = ARRAY_LEN(entry) - (l->fs->parts.upload ? 0 : 1);
 
 	for (size_t i = off < COOKIE_FIRST ? 0 : (size_t)(off - COOKIE_FIRST) + 1; i < n; i++) {
@@ -195,22 +195,14 @@ static void list_dates(struct listing *l, off_t off)
 	listing_ended(l, r);
 }
 
-struct snaps {
-	struct listing *l;
-	int64_t skip_picture; /* the page begins within this snapshot: only its sidecar is left */
-	int64_t last;
-	unsigned n;
-	bool full;
-};
-
 static off_t snap_cookie(int64_t id, bool sidecar)
 {
 	return COOKIE_FIRST + ((off_t)id * 2 + (sidecar ? 1 : 0));
 }
 
-static int add_snap(void *user, const struct snap *s)
+int listing_snap(void *user, const struct snap *s)
 {
-	struct snaps *p = user;
+	struct listing_snaps *p = user;
 	struct listing *l = p->l;
 	char name[STEM_MAX + 8];
 	struct stat st;
@@ -236,25 +228,31 @@ static int add_snap(void *user, const struct snap *s)
 	return p->full ? 1 : 0;
 }
 
+int listing_snaps_begin(struct listing *l, off_t off, struct listing_snaps *ret)
+{
+	struct snap s;
+
+	*ret = (struct listing_snaps){.l = l};
+	if (off < COOKIE_FIRST)
+		return 0;
+	ret->last = (off - COOKIE_FIRST) / 2;
+	/* Between a picture and its sidecar: the sidecar first. */
+	if ((off - COOKIE_FIRST) % 2 || !fs_sidecars_listed(l->fs, l->dir) ||
+	    catalog_snap(l->fs->parts.catalog, ret->last, &s) < 0)
+		return 0;
+	ret->skip_picture = ret->last;
+	return listing_snap(ret, &s);
+}
+
 static void list_snaps(struct listing *l, struct view v, off_t off)
 {
-	struct catalog *cat = l->fs->parts.catalog;
-	struct snaps p = {.l = l};
-	struct snap s;
-	int r = 0;
+	struct listing_snaps p;
+	int r = listing_snaps_begin(l, off, &p);
 
-	if (off >= COOKIE_FIRST) {
-		p.last = (off - COOKIE_FIRST) / 2;
-		/* Between a picture and its sidecar: the sidecar first. */
-		if ((off - COOKIE_FIRST) % 2 == 0 && fs_sidecars_listed(l->fs, l->dir) &&
-		    catalog_snap(cat, p.last, &s) == 0) {
-			p.skip_picture = p.last;
-			r = add_snap(&p, &s);
-		}
-	}
 	while (r == 0) {
 		p.n = 0;
-		r = catalog_list(cat, v, l->dir.day, p.last, PAGE, add_snap, &p);
+		r = catalog_list(l->fs->parts.catalog, v, l->dir.day, p.last, PAGE, listing_snap,
+				 &p);
 		if (r == 0 && p.n < PAGE)
 			return;
 	}
@@ -391,6 +389,12 @@ static void list(struct listing *l, off_t off)
 	case NODE_GHOSTS:
 		list_ghosts(l, off);
 		break;
+	case NODE_QUERIES:
+		queries_list(l, off);
+		break;
+	case NODE_QUERY:
+		query_list(l, off);
+		break;
 	case NODE_UPLOAD:
 		list_upload(l, off);
 		break;
@@ -451,8 +455,9 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fi->fh = h->number;
 	/* The kernel keeps the listing until told otherwise; both flags are needed for that.  Entries of upload/ change attributes
-	 * without a notification, so theirs is not kept. */
-	fi->cache_readdir = fi->keep_cache = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS;
+	 * without a notification, and what a query finds is not told, so theirs are not kept. */
+	fi->cache_readdir = fi->keep_cache = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS &&
+					     n.kind != NODE_QUERY;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(fs, h);
 }

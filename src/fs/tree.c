@@ -13,8 +13,9 @@ static int lookup_root(struct fs *fs, const char *name, struct node *ret)
 		const char *name;
 		enum node_kind kind;
 	} entry[] = {
-		{"cameras", NODE_CAMERAS}, {"dates", NODE_DATES},   {"labels", NODE_LABELS},
-		{"starred", NODE_STARRED}, {"upload", NODE_UPLOAD}, {".shutterfs", NODE_GHOSTS},
+		{"cameras", NODE_CAMERAS},   {"dates", NODE_DATES},     {"labels", NODE_LABELS},
+		{"queries", NODE_QUERIES},   {"starred", NODE_STARRED}, {"upload", NODE_UPLOAD},
+		{".shutterfs", NODE_GHOSTS},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(entry); i++) {
@@ -160,8 +161,7 @@ bool fs_split_name(const char *name, char ret_stem[STEM_MAX + 16], bool *ret_sid
 	return *ret_sidecar || cut_suffix(ret_stem, ".jpg");
 }
 
-/* What is being written there, or was for a moment. */
-static int lookup_scratch(struct fs *fs, struct node dir, const char *name, struct node *ret)
+int fs_lookup_scratch(struct fs *fs, struct node dir, const char *name, struct node *ret)
 {
 	struct upload_row row;
 	int r = scratch_find(fs, dir, name, &row);
@@ -181,7 +181,7 @@ static int lookup_in_label(struct fs *fs, struct node dir, const char *name, str
 
 	if (r == 0)
 		*ret = (struct node){.kind = NODE_SNAP, .id = s.id};
-	return r == -ENOENT ? lookup_scratch(fs, dir, name, ret) : r;
+	return r == -ENOENT ? fs_lookup_scratch(fs, dir, name, ret) : r;
 }
 
 static int lookup_snap(struct fs *fs, struct node dir, struct view v, const char *name,
@@ -240,6 +240,9 @@ int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret
 		return lookup_label(fs, dir, name, ret);
 	case NODE_GHOSTS:
 		return lookup_ghost(fs, name, ret);
+	case NODE_QUERIES:
+	case NODE_QUERY:
+		return query_lookup(fs, dir, name, ret);
 	case NODE_UPLOAD:
 		r = ingest_lookup(fs->parts.ingest, dir.id, name, &row);
 		if (r == 0)
@@ -286,6 +289,9 @@ int fs_parent(struct fs *fs, struct node n, struct node *ret)
 		break;
 	case NODE_STARRED_DAY:
 		up = (struct node){.kind = NODE_STARRED};
+		break;
+	case NODE_QUERY:
+		up = (struct node){.kind = NODE_QUERIES};
 		break;
 	case NODE_UPLOAD:
 		if (n.id == 0)

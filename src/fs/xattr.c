@@ -99,6 +99,11 @@ static int get_value(struct fs *fs, struct node n, const char *name, struct buf 
 		return snap_value(fs, n.id, name, out);
 	if (n.kind == NODE_SIDECAR && strcmp(name, "user.mime_type") == 0)
 		return buf_str(out, "application/json");
+	if (n.kind == NODE_QUERY_FILE && strcmp(name, "user.mime_type") == 0)
+		return buf_str(out, "application/json");
+	if ((n.kind == NODE_QUERY_FILE || n.kind == NODE_QUERY) &&
+	    strcmp(name, "user.shutterfs.error") == 0)
+		return query_error(fs, n, out);
 	if (node_ops(n)->edit && strcmp(name, "user.shutterfs.error") == 0)
 		return draft_error(fs, n, out);
 	if (n.kind != NODE_UPLOAD)
@@ -163,6 +168,8 @@ static int list_values(struct fs *fs, struct node n, struct buf *out)
 	case NODE_SNAP:
 		return list_snap_values(fs, n.id, out);
 	case NODE_SIDECAR:
+	case NODE_QUERY:
+	case NODE_QUERY_FILE:
 		return add_names(fs, n, sidecar_names, ARRAY_LEN(sidecar_names), out);
 	case NODE_UPLOAD:
 		return list_upload_values(fs, n, out);

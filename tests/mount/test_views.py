@@ -34,8 +34,8 @@ REFUSED = (errno.EROFS, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP)
 
 
 def test_empty_tree(mount):
-    assert listing(mount) == ["cameras", "dates", "labels", "starred", "upload"]
-    for view in ("cameras", "dates", "labels", "starred", "upload"):
+    assert listing(mount) == ["cameras", "dates", "labels", "queries", "starred", "upload"]
+    for view in ("cameras", "dates", "labels", "queries", "starred", "upload"):
         assert listing(mount, view) == []
     assert stat.S_IMODE(os.stat(mount.mnt).st_mode) == 0o555
     assert stat.S_IMODE(os.stat(mount.at("upload")).st_mode) == 0o755

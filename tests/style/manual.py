@@ -10,7 +10,7 @@ import sys
 from sources import SKIP, TOP, code_of, report, text_of
 
 KEY = re.compile(r'"([a-z][a-z0-9_]*)"')
-VERBS = "mount umount check status sync scan prefetch fsck rebuild".split()
+VERBS = "mount umount check status sync scan prefetch search fsck rebuild".split()
 
 
 def config_keys():
@@ -51,7 +51,7 @@ def main():
     conf, verbs = text_of("man/shutterfs.conf.5.scd").replace("\\_", "_"), text_of("man/shutterfs.1.scd")
     problems = [f"man/shutterfs.conf.5.scd does not have the key \"{k}\"" for k in keys if not documented(conf, k)]
     problems += [f"man/shutterfs.1.scd does not have the verb \"{v}\"" for v in VERBS if not documented(verbs, v)]
-    for page in ("shutterfs.conf.5.scd", "shutterfs.1.scd"):
+    for page in ("shutterfs.conf.5.scd", "shutterfs.1.scd", "shutterfs-query.5.scd"):
         problems += lint(page)
     report(problems, len(keys), "config keys")
 

@@ -20,6 +20,7 @@ static bool can_be(struct node n)
 	case NODE_LABELS:
 	case NODE_STARRED:
 	case NODE_GHOSTS:
+	case NODE_QUERIES:
 		return n.id == 0 && n.day == 0;
 	case NODE_YEAR:
 		return n.id <= 9999 && n.day == 0;
