@@ -53,9 +53,11 @@ static void print(struct io *io, int fd, const struct buf *line)
 	while (at < line->len) {
 		ssize_t n = write(fd, line->data + at, line->len - at);
 
-		if (n < 0 && (errno != EINTR || io_cancelled(io)))
+		if (n < 0 && errno != EINTR)
 			break;
 		at += n > 0 ? (size_t)n : 0;
+		if (at < line->len && io_cancelled(io)) /* a signal cut it short */
+			break;
 	}
 	/* nobody to tell when the terminal is gone, but a long answer may end */
 	if (at < line->len && fd == STDOUT_FILENO)
@@ -261,6 +263,6 @@ bool io_relay(struct io *io, char *line, int *ret_status)
 	if (strncmp(line, "exit ", 5) != 0)
 		return false;
 	io_bar_clear(io);
-	*ret_status = line[5] >= '0' && line[5] <= '9' ? line[5] - '0' : EXIT_FAILED;
+	*ret_status = line[5] >= '0' && line[5] <= '9' && !io->broken ? line[5] - '0' : EXIT_FAILED;
 	return true;
 }

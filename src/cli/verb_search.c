@@ -133,5 +133,5 @@ int verb_search(struct app *app, struct io *io, const struct args *args)
 	(void)query_free(q);
 	if (r < 0 && !io->broken)
 		io_err(io, "search: %s", r == -ECANCELED ? "cancelled" : strerror(-r));
-	return r < 0 ? EXIT_FAILED : EXIT_DONE;
+	return r < 0 || io->broken ? EXIT_FAILED : EXIT_DONE;
 }

@@ -20,7 +20,7 @@ enum {
 	WHY_BYTES = 256,
 	HIDDEN_MAX = 64,
 	RENDERED_MAX = 8,
-	QUERY_S = 1, /* names of pictures in a query's directory */
+	QUERY_S = 1, /* names in a query's directory: nobody tells when they come or go */
 };
 
 struct notifier; /* notify.c */

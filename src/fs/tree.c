@@ -343,7 +343,7 @@ static bool comes_untold(struct fs *fs, struct node dir, const char *name)
 {
 	struct node hidden;
 
-	return dir.kind == NODE_LABEL || dir.kind == NODE_STARRED ||
+	return dir.kind == NODE_LABEL || dir.kind == NODE_STARRED || dir.kind == NODE_QUERY ||
 	       sidecar_named(fs, dir, name, &hidden);
 }
 
@@ -365,6 +365,8 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = fs_entry(fs, n, &e);
 	if (r == 0 && is_passing(fs, dir, name, n))
 		e.entry_timeout = 0;
+	else if (r == 0 && dir.kind == NODE_QUERY)
+		e.entry_timeout = QUERY_S;
 	if (r == -ENOENT && !comes_untold(fs, dir, name)) {
 		/* Names in upload/ appear by the kernel's own doing, elsewhere with a notification. */
 		e = (struct fuse_entry_param){.entry_timeout = NEGATIVE_S};

@@ -78,3 +78,22 @@ def walk(top):
             if name.endswith(".jpg") and not os.path.islink(path):
                 found.setdefault(os.lstat(path).st_ino, []).append(path)
     return found
+
+
+def fill_archive(mount, many):
+    """What a scan of the store finds: one picture under many names, with three labels and a document each."""
+    data, first = pictures.picture(1), None
+    for n in range(many):
+        moment = pictures.moment(n, step=30)
+        where = os.path.join(mount.archive, "front", moment.strftime("%Y/%m/%d"))
+        os.makedirs(where, exist_ok=True)
+        stem = os.path.join(where, pictures.stem(moment, "front"))
+        if first:
+            os.link(first, stem + ".jpg")
+        else:
+            first = stem + ".jpg"
+            with open(first, "wb") as f:
+                f.write(data)
+        with open(stem + ".json", "w") as f:
+            json.dump({"labels": [f"object/{'dog' if n % 2 else 'cat'}", f"hour/{moment.hour}", "all/all"],
+                       "documents": [{"label": {"created_by": "auto", "label_direction": n % 100, "label_speed": 1}}]}, f)

@@ -1,6 +1,5 @@
 """Label directories and starred/ are changed with mkdir, ln, cp, mv, rm, rename, and by file managers."""
 import errno
-import json
 import os
 import shutil
 import time
@@ -295,7 +294,7 @@ def test_ten_thousand_are_renamed_at_once(make_mount):
     """20,000 pictures with three labels each: the catalog is filled by a scan of a store that has sidecars."""
     many = int(os.environ.get("LABELS_SCALE", "2000"))
     m = make_mount(start=False)
-    fill_archive(m, many)
+    collection.fill_archive(m, many)
     m.start()
     m.cli("scan", "archive", timeout=600)
     wait_until(lambda: count(m, "labels/object/dog") == many // 2, 300, 0.5)
@@ -312,20 +311,3 @@ def test_ten_thousand_are_renamed_at_once(make_mount):
 
 def count(m, top):
     return sum(len(os.listdir(m.at(top, day))) for day in os.listdir(m.at(top))) if os.path.isdir(m.at(top)) else 0
-
-
-def fill_archive(m, many):
-    data = pictures.picture(1)
-    for n in range(many):
-        moment = pictures.moment(n, step=30)
-        where = os.path.join(m.archive, "front", moment.strftime("%Y/%m/%d"))
-        os.makedirs(where, exist_ok=True)
-        stem = os.path.join(where, pictures.stem(moment, "front"))
-        if n == 0:
-            with open(stem + ".jpg", "wb") as f:
-                f.write(data)
-            first = stem + ".jpg"
-        else:
-            os.link(first, stem + ".jpg")
-        with open(stem + ".json", "w") as f:
-            json.dump({"labels": [f"object/{'dog' if n % 2 else 'cat'}", f"hour/{moment.hour}", "all/all"]}, f)

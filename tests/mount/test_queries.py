@@ -87,6 +87,17 @@ def test_it_is_always_current(mount):
     wait_until(lambda: not os.path.exists(mount.at("queries/cars", before[0])), 10)
 
 
+def test_names_that_were_looked_up_follow(mount):
+    """What the kernel remembers of a name, there or not, is soon what is so."""
+    shots = collection.fill(mount)
+    ask(mount, "q", '{"camera":"front"}')
+    front, garage = (next(s.stem + ".jpg" for s in shots if s.camera == c) for c in ("front", "garage"))
+    assert os.path.exists(mount.at("queries/q", front)) and not os.path.exists(mount.at("queries/q", garage))
+    ask(mount, "q", '{"camera":"garage"}')
+    wait_until(lambda: not os.path.exists(mount.at("queries/q", front)), 10)
+    wait_until(lambda: os.path.exists(mount.at("queries/q", garage)), 10)
+
+
 @pytest.mark.parametrize("text,why", [("{", "line 1, column 2"), ('{"camra":"x"}', '"camra" is no field'), ("", "it is empty"),
                                       ('{"a":{"type":"no"}}', '"no" is no type'), (" " * 70000, "longer than 64 KiB")])
 def test_a_wrong_query_is_kept_and_told(mount, text, why):
@@ -180,3 +191,23 @@ def test_programs_walk_it(mount):
     assert run(["rsync", "-a", "--itemize-changes", mount.at("queries/all/"), mount.path("synced/")]).stdout == ""
     run(["tar", "-cf", mount.path("all.tar"), "-C", mount.at("queries"), "all"])
     assert len(run(["tar", "-tf", mount.path("all.tar")]).stdout.split()) == len(names) + 1
+
+
+def test_the_stores_keep_it(mount):
+    """After the state is lost, rebuild brings queries back; what was renamed or removed stays so."""
+    shots = collection.fill(mount)
+    ask(mount, "a", '{"label":"object/car"}')
+    ask(mount, "b", "{ not yet")
+    ask(mount, "c", "{}")
+    os.rename(mount.at("queries/a"), mount.at("queries/žlutá auta"))
+    os.rmdir(mount.at("queries/c"))
+    mount.sync()
+    wait_until(lambda: not mount.status()["queue"]["waiting"], 30)
+    mount.stop()
+    for name in (mount.state, mount.cache):
+        shutil.rmtree(name)
+    mount.cli("rebuild")
+    mount.start()
+    assert os.listdir(mount.at("queries")) == ["b", "žlutá auta"]
+    assert found(mount, "žlutá auta") == sorted(s.stem + ".jpg" for s in shots if ("object", "car") in s.labels)
+    assert mount.read("queries/b/query.json") == b"{ not yet" and found(mount, "b") == []

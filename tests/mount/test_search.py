@@ -1,6 +1,10 @@
 """`shutterfs search`: with and without a mount, by words, JSON and files; what it prints, and how it ends."""
+import fcntl
 import json
 import os
+import signal
+import subprocess
+import time
 
 import pytest
 
@@ -84,3 +88,59 @@ def test_a_reader_that_has_enough_ends_it(mount):
     collection.fill(mount)
     done = run(["sh", "-c", f"{' '.join(mount.command('search', 'label!=none/none'))} | head -n 2"], env=mount.env)
     assert len(done.stdout.splitlines()) == 2 and not done.stderr
+
+
+def test_an_interrupt_ends_it(mount):
+    """Also while it waits for a reader that does not read."""
+    mount.upload("front", "1.json", json.dumps({"comment": "long " * 4000}).encode())
+    mount.upload("front", "1.jpg", pictures.picture(1, pictures.moment(1), "+00:00"))
+    mount.wait_snapshots(1)
+    wait_until(lambda: search(mount, "long"), 30)
+    ours, theirs = os.pipe()
+    fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, 4096)
+    p = subprocess.Popen(mount.command("search", "--json", "{}"), stdout=theirs, stderr=subprocess.PIPE, env=mount.env)
+    try:
+        os.close(theirs)
+        os.read(ours, 1)
+        time.sleep(1)   # the pipe is full by now, the rest is waiting
+        assert p.poll() is None
+        p.send_signal(signal.SIGINT)
+        p.wait(20)
+        assert p.returncode == 1
+    finally:
+        p.kill()
+        p.communicate()
+        os.close(ours)
+
+
+def first_line(m, *words):
+    """Seconds until the first line of a search is there; how many come."""
+    begun = time.monotonic()
+    p = subprocess.Popen(m.command("search", *words), stdout=subprocess.PIPE, env=m.env)
+    p.stdout.readline()
+    first = time.monotonic() - begun
+    lines = 1 + len(p.stdout.readlines())
+    assert p.wait(60) == 0
+    print(f"{' '.join(words):45} first line {first * 1000:6.1f} ms, all {lines:6} in {time.monotonic() - begun:.2f} s")
+    return first, lines
+
+
+def test_the_first_line_comes_at_once(make_mount):
+    """LABELS_SCALE=20000: twenty thousand pictures with three labels and a document each."""
+    many = int(os.environ.get("LABELS_SCALE", "2000"))
+    m = make_mount(start=False)
+    collection.fill_archive(m, many)
+    m.start()
+    m.cli("scan", "archive", timeout=600)
+    wait_until(lambda: len(search(m, "label.label_speed:1")) == many, 300, 1)
+    run(m.command("search", "--help"))
+    for words, want in ((["{}"], many), (["label:object/dog"], many // 2), (["label.label_direction:7"], many // 100),
+                        (["auto", "cat"], many // 2), (["--json", "label:object/dog"], many // 2), (["--labels", "{}"], many + 1)):
+        first, lines = min(first_line(m, *words) for _ in range(3))
+        assert lines == want
+        assert first < 2, "generous: other programs run, too"
+    os.mkdir(m.at("queries/dogs"))
+    with open(m.at("queries/dogs/query.json"), "w") as f:
+        f.write('{"label":"object/dog"}')
+    assert len(os.listdir(m.at("queries/dogs"))) == many // 2 + 3
+    assert len(m.json("queries/dogs/labels.json")) == many // 2
