@@ -47,45 +47,87 @@ static int tag_text(const struct label *l, struct buf *out)
 	return out->error;
 }
 
-static bool shown_before(const struct labels *l, size_t i)
+/* What each label is shown as, sorted by that: a sidecar may bring thousands, and a client ask for as many. */
+struct shown {
+	char *text; /* owned */
+	size_t label;
+};
+
+static int by_text(const void *a, const void *b)
 {
-	for (size_t k = 0; k < i; k++)
-		if (strcmp(l->item[k].kind, l->item[i].kind) == 0 &&
-		    strcmp(l->item[k].value, l->item[i].value) == 0)
-			return true;
-	return false;
+	const struct shown *x = a, *y = b;
+	int r = strcmp(x->text, y->text);
+
+	return r ? r : (x->label > y->label) - (x->label < y->label);
 }
 
+static void shown_done(struct shown *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(s[i].text);
+	free(s);
+}
+
+static int shown_all(const struct labels *l, struct shown **ret)
+{
+	struct shown *s = calloc(l->n + 1, sizeof(*s));
+	int r = s ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < l->n; i++) {
+		CLEANUP(buf_done) struct buf text = BUF(SIDECAR_BYTES);
+
+		r = tag_text(&l->item[i], &text);
+		s[i] = (struct shown){TAKE(text.data), i};
+	}
+	if (r < 0) {
+		if (s)
+			shown_done(s, l->n);
+		return r;
+	}
+	qsort(s, l->n, sizeof(*s), by_text);
+	*ret = s;
+	return 0;
+}
+
+/* Each once, in the labels' order. */
 static int tags_text(const struct labels *l, struct buf *out)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		if (shown_before(l, i))
-			continue;
-		if (out->len)
-			(void)buf_str(out, ",");
-		int r = tag_text(&l->item[i], out);
+	CLEANUP(freep) const char **once = calloc(l->n + 1, sizeof(*once));
+	struct shown *s = NULL;
+	int r = once ? shown_all(l, &s) : -ENOMEM;
 
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < l->n; i++)
+		if (i == 0 || strcmp(s[i - 1].text, s[i].text) != 0)
+			once[s[i].label] = s[i].text;
+	for (size_t i = 0; i < l->n; i++)
+		if (once[i])
+			(void)buf_printf(out, "%s%s", out->len ? "," : "", once[i]);
+	shown_done(s, l->n);
 	return out->error;
 }
 
 /* What it is called where it is a label already; else as it is written. */
-static int add_tag(const char *text, const struct labels *now, struct labels *want)
+static int add_tag(const char *text, const struct labels *now, const struct shown *shown,
+		   struct labels *want)
 {
 	CLEANUP(freep) char *copy = strdup(text);
 	char *slash = copy ? strchr(copy, '/') : NULL;
+	size_t low = 0, high = now->n;
 
 	if (!copy)
 		return -ENOMEM;
-	for (size_t i = 0; i < now->n; i++) {
-		CLEANUP(buf_done) struct buf shown = BUF(SIDECAR_BYTES);
-		int r = tag_text(&now->item[i], &shown);
+	while (low < high) { /* the first that is not before it */
+		size_t mid = low + (high - low) / 2;
 
-		if (r < 0 || strcmp(shown.data, text) == 0)
-			return r < 0 ? r : labels_add(want, &now->item[i]);
+		if (strcmp(shown[mid].text, text) < 0)
+			low = mid + 1;
+		else
+			high = mid;
 	}
+	if (low < now->n && strcmp(shown[low].text, text) == 0)
+		return labels_add(want, &now->item[shown[low].label]);
 	if (slash)
 		*slash = '\0';
 	if (slash ? !copy[0] || !slash[1] : !copy[0])
@@ -110,13 +152,18 @@ static int set_tags(struct fs *fs, int64_t id, char *text)
 {
 	CLEANUP(sidecar_done) struct sidecar now = {0};
 	CLEANUP(labels_done) struct labels want = {0};
+	struct shown *shown = NULL;
 	char *save = NULL;
 	int r = catalog_sidecar(fs->parts.catalog, id, &now);
 
+	if (r == 0)
+		r = shown_all(&now.labels, &shown);
 	for (char *tag = strtok_r(text, ",", &save); r == 0 && tag;
 	     tag = strtok_r(NULL, ",", &save))
 		if (*trimmed(tag))
-			r = add_tag(trimmed(tag), &now.labels, &want);
+			r = add_tag(trimmed(tag), &now.labels, shown, &want);
+	if (shown)
+		shown_done(shown, now.labels.n);
 	return r < 0 ? r : catalog_tags(fs->parts.catalog, id, &want, BY);
 }
 

@@ -1,11 +1,14 @@
 """Hostile files through a real mount: each bad one is refused by itself, the rest is all there, and memory stays small."""
+import json
 import os
 import struct
 import subprocess
+import time
 
 import pytest
 
 import mount as mounts
+import pictures
 from processes import children, wait_until
 
 CORPUS = os.path.join(os.path.dirname(mounts.PROGRAM), "../tests/fuzz/corpus")
@@ -141,3 +144,18 @@ def test_names(mount, rows):
     for name in made:
         os.unlink(os.path.join(top, name))
     assert os.listdir(top) == []
+
+
+def test_thousands_of_labels(mount):
+    """What a sidecar may bring costs its readers little: this took more than a minute when names were compared in pairs."""
+    path = mount.upload("front", "a.jpg", pictures.picture(1, pictures.moment(1), "+00:00"))
+    snapshot = mount.at(mount.wait_snapshots(1)[0])
+    tags = [f"o/{i:04d}" for i in range(8000)]
+    mount.upload("front", "a.json", json.dumps({"labels": tags}).encode())
+    wait_until(lambda: mount.sidecar(snapshot).get("labels"), 60)
+    began = time.monotonic()
+    assert mount.xattr(snapshot, "xdg.tags").split(",") == tags
+    os.setxattr(snapshot, "user.xdg.tags", ",".join(tags[1:]).encode())
+    assert mount.xattr(snapshot, "xdg.tags").split(",") == tags[1:]
+    assert mount.xattr(path, "xdg.tags").split(",") == tags[1:]
+    assert time.monotonic() - began < 20
