@@ -256,7 +256,7 @@ def test_a_sidecar_that_is_being_edited(make_mount):
     reader = os.open(m.at(path), os.O_RDONLY)
     editor = os.open(m.at(path), os.O_WRONLY | os.O_TRUNC)
     os.write(editor, b'{"starred":')
-    replace_worker(m, "kill")
+    m.replace_worker("kill")
     for call in (lambda: os.write(editor, b"true}"), lambda: os.close(editor)):
         with pytest.raises(OSError) as e:
             call()
@@ -407,7 +407,7 @@ def test_a_worker_that_dies_again_and_again(make_mount):
 def test_unmounted_while_no_worker_serves(make_mount):
     m = make_mount()
     for _ in range(5):
-        replace_worker(m, "kill")
+        m.replace_worker("kill")
     os.kill(m.worker(), signal.SIGKILL)  # there is a pause before the next one
     subprocess.run(["umount", "-l", m.mnt] if os.geteuid() == 0 else ["fusermount3", "-uz", m.mnt], check=True)
     assert m.process.popen.wait(20) == 0 and not mounts.mount_entry(m.mnt)
