@@ -27,9 +27,10 @@ enum change_what {
 	CHANGE_ATTR,  /* its link count, state, stars or sidecar changed */
 	CHANGE_BYTES, /* its content changed in the store: size, sha256 */
 	CHANGE_LABEL, /* it entered or left labels/.../`label`/day (label > 0) or starred/day (label == 0) */
-	CHANGE_CAMERA, /* a camera appeared */
-	CHANGE_UPLOAD, /* upload entry `snapshot` changed by itself (registered, rejected) */
-	CHANGE_NOTE,   /* note `snapshot` changed, also by what a store showed */
+	CHANGE_CAMERA,  /* a camera appeared */
+	CHANGE_UPLOAD,  /* upload entry `snapshot` changed by itself (registered, rejected) */
+	CHANGE_NOTE,    /* note `snapshot` changed, also by what a store showed */
+	CHANGE_DATASET, /* dataset `snapshot` appeared, went or was frozen */
 	CHANGE_LABELS, /* `name`, of label `label`, came to or left the listing of kind `kind`; kind 0: `label` is a kind, in labels/ */
 	CHANGE_QUERY,  /* query `snapshot`, `name`: it was made, written, renamed or removed */
 };
@@ -557,6 +558,103 @@ int catalog_trash_purged(struct catalog *c, int64_t id) MUST_CHECK; /* no store 
 typedef int object_fn(void *user, int64_t store, const char *key, const char *etag, bool sidecar);
 int catalog_objects(struct catalog *c, int64_t snapshot, object_fn *fn, void *user) MUST_CHECK;
 int catalog_object_deleted(struct catalog *c, int64_t store, const char *key) MUST_CHECK;
+
+/* ---- datasets: what is frozen (dataset.h), and which pictures are in which of its directories ---- */
+enum dataset_split { DATASET_TRAIN, DATASET_VALIDATION, DATASET_TEST, DATASET_SPLITS };
+enum dataset_state {
+	DATASET_NEW,      /* no query yet */
+	DATASET_FREEZING, /* being filled: clear and begin anew after a crash */
+	DATASET_FROZEN,
+	DATASET_FAILED,  /* error says why; a new query may come */
+	DATASET_REMOVED, /* has no name any more, and is being cleared */
+	DATASET_GONE,    /* the row stays: what a store still has of it is not taken in again */
+};
+#define DATASET_UID_MAX 63
+struct dataset_row {
+	int64_t id, made_us, frozen_us /* 0: not yet */;
+	enum dataset_state state;
+	uint64_t query_len;
+	char name[NAME_LIMIT + 1], uid[DATASET_UID_MAX + 1] /* its name in stores, for ever */,
+		error[256];
+};
+/* -ENOENT, also once it is removed. */
+int catalog_dataset(struct catalog *c, int64_t id, struct dataset_row *ret) MUST_CHECK;
+int catalog_dataset_find(struct catalog *c, const char *name, struct dataset_row *ret) MUST_CHECK;
+int catalog_dataset_next(struct catalog *c, const char *after, struct dataset_row *ret)
+	MUST_CHECK; /* by name, "" first */
+/* Removed ones, too. */
+int catalog_dataset_by_uid(struct catalog *c, const char *uid, struct dataset_row *ret) MUST_CHECK;
+int catalog_dataset_each(struct catalog *c, int64_t after, struct dataset_row *ret)
+	MUST_CHECK; /* by id */
+int catalog_dataset_name(struct catalog *c, int64_t id, char out[NAME_LIMIT + 1])
+	MUST_CHECK; /* its last one, if it has none any more */
+int catalog_dataset_query(struct catalog *c, int64_t id, struct buf *out)
+	MUST_CHECK; /* as written */
+int catalog_dataset_make(struct catalog *c, const char *name, const char *uid, int64_t *ret_id)
+	MUST_CHECK; /* -EEXIST -EINVAL */
+int catalog_dataset_rename(struct catalog *c, int64_t id, const char *name)
+	MUST_CHECK; /* -EEXIST -EINVAL */
+int catalog_dataset_remove(struct catalog *c, int64_t id) MUST_CHECK;
+/* query NULL: as it is; error NULL: none. -ENOENT: removed. */
+int catalog_dataset_set(struct catalog *c, int64_t id, enum dataset_state state, int64_t frozen_us,
+			const void *query, size_t len, const char *error) MUST_CHECK;
+/* Its members and classes go, in steps; of a removed one everything. */
+int catalog_dataset_clear(struct catalog *c, int64_t dataset) MUST_CHECK;
+
+struct dataset_class {
+	int64_t number;
+	char name[NAME_LIMIT + 1];
+};
+enum { MEMBER_HF = 1, MEMBER_DETECTION = 2 /* in yolo/ */, MEMBER_COCO = 4 };
+struct dataset_member { /* as it was frozen */
+	int64_t id, dataset, taken_us;
+	enum dataset_split split;
+	int32_t day;
+	uint64_t size, boxes_at, boxes_len; /* where its boxes are in DATASET_BOXES */
+	unsigned flags;
+	bool has_sha;
+	struct sha256 sha;
+	char stem[STEM_MAX + 1];
+	const size_t *class; /* in, borrowed: numbers of its classes */
+	size_t n_classes;
+	bool there; /* out: the catalog has it, with the bytes that it had: `snap` */
+	struct snap snap;
+};
+typedef int member_fn(void *user, const struct dataset_member *m);
+int catalog_member(struct catalog *c, int64_t id, struct dataset_member *ret) MUST_CHECK;
+int catalog_member_find(struct catalog *c, int64_t dataset, const char *stem,
+			struct dataset_member *ret) MUST_CHECK;
+int catalog_member_has_class(struct catalog *c, const struct dataset_member *m, int64_t class)
+	MUST_CHECK; /* 0 or -ENOENT */
+/* Members of a split (class >= 0: those of that class) after the member `after`, in the order in which they were added. */
+int catalog_member_list(struct catalog *c, int64_t dataset, enum dataset_split split, int64_t class,
+			int64_t after, unsigned limit, member_fn *fn, void *user) MUST_CHECK;
+/* Classes that have a member in the split, by number, -1 first; -ENOENT: no more. */
+int catalog_class_next(struct catalog *c, int64_t dataset, enum dataset_split split, int64_t after,
+		       struct dataset_class *ret) MUST_CHECK;
+int catalog_class_find(struct catalog *c, int64_t dataset, enum dataset_split split,
+		       const char *name, struct dataset_class *ret) MUST_CHECK;
+/* While it is freezing: -ENOENT otherwise. */
+int catalog_class_add(struct catalog *c, int64_t dataset, const struct dataset_class *class,
+		      size_t n) MUST_CHECK;
+int catalog_member_add(struct catalog *c, int64_t dataset, const struct dataset_member *m, size_t n)
+	MUST_CHECK;
+
+struct dataset_scratch { /* a file that a training program leaves in directory `dir` of a dataset */
+	int64_t id, dataset;
+	int dir;
+	char name[NAME_LIMIT + 1];
+};
+int catalog_scratch(struct catalog *c, int64_t id, struct dataset_scratch *ret) MUST_CHECK;
+int catalog_scratch_find(struct catalog *c, int64_t dataset, int dir, const char *name,
+			 struct dataset_scratch *ret) MUST_CHECK;
+int catalog_scratch_next(struct catalog *c, int64_t dataset, int dir, int64_t after,
+			 struct dataset_scratch *ret) MUST_CHECK; /* by id */
+int catalog_scratch_add(struct catalog *c, struct dataset_scratch *s)
+	MUST_CHECK; /* sets id; -EEXIST */
+int catalog_scratch_move(struct catalog *c, const struct dataset_scratch *to)
+	MUST_CHECK; /* replaces what is there */
+int catalog_scratch_remove(struct catalog *c, int64_t id) MUST_CHECK;
 
 /* ---- for status, errors.json, fsck ---- */
 struct catalog_totals {

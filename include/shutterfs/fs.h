@@ -10,6 +10,7 @@
 #include "shutterfs/base.h"
 #include "shutterfs/catalog.h"
 #include "shutterfs/config.h"
+#include "shutterfs/dataset.h"
 #include "shutterfs/fetch.h"
 #include "shutterfs/ingest.h"
 
@@ -23,6 +24,7 @@ struct fs_parts { /* borrowed for the fs's life */
 	struct fetch *fetch;
 	struct ingest *ingest;
 	const char *state; /* its tmp/ is for files without a name */
+	struct datasets *datasets;
 	enum sidecars sidecars;
 	bool upload;                       /* false: no upload/ */
 	const struct fs_ghost_file *ghost; /* NULL name ends */

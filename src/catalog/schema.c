@@ -296,14 +296,59 @@ static const char queries[] = "CREATE TABLE query(id INTEGER PRIMARY KEY,"
 			      "  changed_us INTEGER NOT NULL);"
 			      "PRAGMA user_version = 6;";
 
+/* ---- 7: datasets: their names, and which picture is in which directory ---- */
+static const char datasets[] =
+	"CREATE TABLE dataset(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  name TEXT UNIQUE," /* NULL: removed */
+	"  was TEXT,"         /* before it was removed */
+	"  uid TEXT NOT NULL UNIQUE,"
+	"  made_us INTEGER NOT NULL,"
+	"  frozen_us INTEGER NOT NULL DEFAULT 0,"
+	"  state INTEGER NOT NULL DEFAULT 0,"
+	"  query BLOB NOT NULL DEFAULT x'',"
+	"  error TEXT NOT NULL DEFAULT '',"
+	"  error_us INTEGER NOT NULL DEFAULT 0);"
+	"CREATE TABLE dataset_class(dataset INTEGER NOT NULL,"
+	"  number INTEGER NOT NULL,"
+	"  name TEXT NOT NULL,"
+	"  PRIMARY KEY(dataset, number)) WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX dataset_class_by_name ON dataset_class(dataset, name);"
+	/* By name, not by row: a catalog that was made again finds its pictures in any order. */
+	"CREATE TABLE dataset_member(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  dataset INTEGER NOT NULL,"
+	"  split INTEGER NOT NULL,"
+	"  day INTEGER NOT NULL,"
+	"  stem TEXT NOT NULL,"
+	"  size INTEGER NOT NULL,"
+	"  sha256 BLOB,"
+	"  taken_us INTEGER NOT NULL,"
+	"  flags INTEGER NOT NULL,"
+	"  boxes_at INTEGER NOT NULL,"
+	"  boxes_len INTEGER NOT NULL,"
+	"  UNIQUE(dataset, stem));"
+	"CREATE INDEX member_by_split ON dataset_member(dataset, split);"
+	"CREATE TABLE dataset_entry(dataset INTEGER NOT NULL,"
+	"  split INTEGER NOT NULL,"
+	"  class INTEGER NOT NULL,"
+	"  member INTEGER NOT NULL,"
+	"  PRIMARY KEY(dataset, split, class, member)) WITHOUT ROWID;"
+	"CREATE TABLE dataset_scratch(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  dataset INTEGER NOT NULL,"
+	"  dir INTEGER NOT NULL,"
+	"  name TEXT NOT NULL,"
+	"  UNIQUE(dataset, dir, name));"
+	"CREATE INDEX scratch_by_dir ON dataset_scratch(dataset, dir);"
+	"PRAGMA user_version = 7;";
+
 static const struct migration {
 	const char *script;
 	int (*step)(struct db *db); /* NULL: none */
 	const char *after;
 } migration[] = {
-	{tables, NULL, NULL},  {edits, move_documents, documents_moved},
-	{notes, NULL, NULL},   {drafts, NULL, NULL},
-	{records, NULL, NULL}, {queries, NULL, NULL},
+	{tables, NULL, NULL},   {edits, move_documents, documents_moved},
+	{notes, NULL, NULL},    {drafts, NULL, NULL},
+	{records, NULL, NULL},  {queries, NULL, NULL},
+	{datasets, NULL, NULL},
 };
 
 static int step(struct db *db, const char *script)

@@ -147,6 +147,8 @@ static int tell_rest(struct db *db, struct report *rep)
 	QUERY(q, db,
 	      "SELECT error_us, 'cameras/' || name, error FROM camera WHERE error <> ''"
 	      " UNION ALL SELECT error_us, 'store ' || name, error FROM store WHERE error <> ''"
+	      " UNION ALL SELECT error_us, 'datasets/' || name, error FROM dataset WHERE error <> '' AND"
+	      " name IS NOT NULL"
 	      " ORDER BY 1 DESC LIMIT ?1",
 	      I(rep->left));
 	return tell(&q, rep);

@@ -212,8 +212,15 @@ int app_new_fs(struct app *app, const char *options, struct buf *err)
 				 .ghost_user = app,
 				 .space = app_space};
 	struct fs *fs;
-	int r = fs_new(&parts, options, err, &fs);
+	int r = datasets_open(app->catalog, app->conf->state, &app->datasets);
 
+	if (r < 0) {
+		(void)buf_printf(err, "cannot use %s/datasets: %s\n", app->conf->state,
+				 strerror(-r));
+		return r;
+	}
+	parts.datasets = app->datasets;
+	r = fs_new(&parts, options, err, &fs);
 	if (r < 0)
 		return r;
 	pthread_rwlock_wrlock(&app->hooks);
@@ -231,6 +238,7 @@ struct app *app_close(struct app *app)
 	app->sync = sync_free(app->sync);
 	app->fetch = fetch_free(app->fetch);
 	app->ingest = ingest_free(app->ingest);
+	app->datasets = datasets_close(app->datasets);
 	app->fs = fs_free(app->fs);
 	for (size_t i = 0; i < app->n_cameras; i++)
 		(void)source_free(app->camera[i].source);

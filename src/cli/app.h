@@ -6,6 +6,7 @@
 #include "shutterfs/cache.h"
 #include "shutterfs/catalog.h"
 #include "shutterfs/config.h"
+#include "shutterfs/dataset.h"
 #include "shutterfs/fetch.h"
 #include "shutterfs/fs.h"
 #include "shutterfs/ingest.h"
@@ -27,6 +28,7 @@ struct app {
 	struct fetch *fetch;
 	struct ingest *ingest;
 	struct sync *sync;
+	struct datasets *datasets; /* of a mount */
 	struct fs *fs;
 	char *mountpoint; /* set before the mount serves; NULL: a verb without a mount */
 	/* of a worker; set before the mount serves */

@@ -130,6 +130,8 @@ struct selection {
  * of a label's kind are several.  -ENOENT, or what fn returned. */
 typedef int selection_fn(void *user, const struct selection *s);
 int tree_path_each(struct app *app, const char *path, selection_fn *fn, void *user) MUST_CHECK;
+int tree_dataset_each(struct app *app, char *const *part, size_t n, selection_fn *fn, void *user)
+	MUST_CHECK; /* parts below datasets/ */
 /* Its snapshots, in pages: fn may take its time. -ENOENT: the one named is not there. */
 int selection_each(struct app *app, const struct selection *s, snap_fn *fn, void *user) MUST_CHECK;
 /* The part of an absolute or relative path that lies below the mountpoint (NULL: not mounted), "" for the mountpoint itself.  A

@@ -11,7 +11,7 @@
 
 enum { PARTS_MAX = 64, UPLOAD_PAGE = 256 };
 
-static const char *const tops[] = {"cameras", "dates", "labels", "starred", "upload"};
+static const char *const tops[] = {"cameras", "datasets", "dates", "labels", "starred", "upload"};
 
 struct parts {
 	char text[PATH_MAX];
@@ -315,6 +315,8 @@ int tree_path_each(struct app *app, const char *path, selection_fn *fn, void *us
 		return in_labels(app, p, fn, user);
 	if (strcmp(p->part[0], "starred") == 0)
 		return in_starred(p, fn, user);
+	if (strcmp(p->part[0], "datasets") == 0)
+		return tree_dataset_each(app, p->part + 1, p->n - 1, fn, user);
 	return strcmp(p->part[0], "upload") == 0 ? in_upload(app, p, fn, user) : -ENOENT;
 }
 

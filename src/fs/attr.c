@@ -1,5 +1,5 @@
 /* stat(2) of every node: from one row of the catalog each. */
-#include "nodes.h"
+#include "datasets.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -272,6 +272,17 @@ int fs_attr(struct fs *fs, struct node n, struct stat *st, double *ret_timeout)
 		return upload_attr(fs, n, st);
 	case NODE_QUERY_FILE:
 		return query_file_attr(fs, n, st, ret_timeout);
+	case NODE_DATASETS:
+	case NODE_DATASET:
+	case NODE_DATASET_DIR:
+	case NODE_DATASET_TEXT:
+	case NODE_DATASET_CLASS:
+	case NODE_DATASET_BOXES:
+	case NODE_DATASET_SCRATCH:
+		return dataset_attr(fs, n, st);
+	case NODE_DATASET_LOST: /* it may come back */
+		*ret_timeout = NEGATIVE_S;
+		return dataset_attr(fs, n, st);
 	case NODE_NONE:
 	case NODE_KINDS:
 		return -ENOENT;

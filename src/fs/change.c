@@ -1,9 +1,10 @@
 /* Everything that changes something: who answers it is looked up by the kind of the node. */
-#include "nodes.h"
+#include "datasets.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct node_ops picture_ops = {
 	.setxattr = picture_setxattr,
@@ -28,6 +29,11 @@ const struct node_ops *node_ops(struct node n)
 		[NODE_QUERIES] = &queries_ops,
 		[NODE_QUERY] = &query_ops,
 		[NODE_QUERY_FILE] = &query_file_ops,
+		[NODE_DATASETS] = &datasets_ops,
+		[NODE_DATASET] = &dataset_ops,
+		[NODE_DATASET_DIR] = &dataset_dir_ops,
+		[NODE_DATASET_TEXT] = &dataset_query_ops,
+		[NODE_DATASET_SCRATCH] = &dataset_scratch_ops,
 	};
 
 	return by_kind[n.kind] ? by_kind[n.kind] : &none;
@@ -176,6 +182,17 @@ static int flags_unknown(fuse_ino_t ino)
 	return node_ops(node_from_ino(ino))->open_write ? O_RDWR : O_RDONLY;
 }
 
+/* A scratch file; others are open for reading only. */
+static void file_write(fuse_req_t req, struct handle *h, const char *data, size_t size, off_t off)
+{
+	ssize_t n = pwrite(h->fd, data, size, off);
+
+	if (n < 0)
+		(void)fuse_reply_err(req, errno);
+	else
+		(void)fuse_reply_write(req, (size_t)n);
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
@@ -187,6 +204,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	r = h->kind == HANDLE_EDIT ? edit_write(h, data, size, off) : -EBADF;
 	if (h->kind == HANDLE_UPLOAD)
 		upload_write(fuse_req_userdata(req), req, h, data, size, off);
+	else if (h->kind == HANDLE_FILE)
+		file_write(req, h, data, size, off);
 	else if (r < 0)
 		(void)fuse_reply_err(req, -r);
 	else
@@ -195,15 +214,26 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(req, ino, fi, flags_unknown(ino));
+	struct fs *fs = fuse_req_userdata(req);
+	struct node n = node_from_ino(ino);
+	struct handle *h;
 	int r;
 
+	/* What another process was asked to freeze is being frozen. */
+	if (n.kind == NODE_DATASET_TEXT && !handle_find(fs, fi->fh)) {
+		dataset_wait(fs, req, n);
+		return;
+	}
+	h = handle_of(req, ino, fi, flags_unknown(ino));
 	if (!h)
 		return;
 	r = h->kind == HANDLE_UPLOAD ? ingest_flush(h->file)
-	    : h->kind == HANDLE_EDIT ? edit_flush(fuse_req_userdata(req), h)
+	    : h->kind == HANDLE_EDIT ? edit_flush(fs, h)
 				     : 0;
-	(void)fuse_reply_err(req, -r);
+	if (r == 0 && h->kind == HANDLE_EDIT && n.kind == NODE_DATASET_TEXT)
+		dataset_wait(fs, req, n);
+	else
+		(void)fuse_reply_err(req, -r);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -218,6 +248,8 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		r = ingest_fsync(h->file);
 	else if (h->kind == HANDLE_EDIT)
 		r = edit_flush(fs, h);
+	else if (h->kind == HANDLE_FILE && fsync(h->fd) < 0)
+		r = -errno;
 	else if (node_from_ino(ino).kind ==
 		 NODE_UPLOAD) /* rsync and editors fsync what they opened for reading, too */
 		r = ingest_fsync_all(fs->parts.ingest);

@@ -134,6 +134,7 @@ typedef void parked_fn(struct fs *fs, fuse_req_t req, void *data, int err, int f
 /* Both reply themselves when it cannot be parked. `data` is malloc'd and freed by the parked request. */
 void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *fn, void *data);
 void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *fn, void *data);
+void fs_park_freeze(struct fs *fs, fuse_req_t req, int64_t dataset, parked_fn *fn, void *data);
 /* Answers all of them with ECANCELED, and waits for those that are being answered.  From then on none is parked. */
 void parked_end(struct fs *fs);
 

@@ -9,9 +9,11 @@ enum { KIND_SHIFT = 56, DAY_BITS = 22, YEAR_MAX = 9999, DAY_MAX = 2932896 /* 999
 #define PAYLOAD ((UINT64_C(1) << KIND_SHIFT) - 1)
 #define DAY_MASK ((UINT64_C(1) << DAY_BITS) - 1)
 
+/* Or another small number in place of the day. */
 static bool has_day_and_id(enum node_kind k)
 {
-	return k == NODE_CAMERA_DAY || k == NODE_LABEL_DAY;
+	return k == NODE_CAMERA_DAY || k == NODE_LABEL_DAY || k == NODE_DATASET_DIR ||
+	       k == NODE_DATASET_TEXT || k == NODE_DATASET_CLASS;
 }
 
 static bool has_day(enum node_kind k)
@@ -30,6 +32,7 @@ static bool is_single(enum node_kind k)
 	case NODE_STARRED:
 	case NODE_GHOSTS:
 	case NODE_QUERIES:
+	case NODE_DATASETS:
 		return true;
 	default:
 		return false;
@@ -85,6 +88,10 @@ bool node_is_dir(struct node n)
 	case NODE_SIDECAR:
 	case NODE_GHOST:
 	case NODE_QUERY_FILE:
+	case NODE_DATASET_TEXT:
+	case NODE_DATASET_BOXES:
+	case NODE_DATASET_LOST:
+	case NODE_DATASET_SCRATCH:
 	case NODE_KINDS:
 		return false;
 	case NODE_UPLOAD: /* only the row knows; upload/ itself is one */

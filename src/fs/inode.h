@@ -33,6 +33,14 @@ enum node_kind {
 	NODE_QUERIES,
 	NODE_QUERY,      /* id: query */
 	NODE_QUERY_FILE, /* id: query * QUERY_FILES + enum query_file */
+	NODE_DATASETS,
+	NODE_DATASET,         /* id: dataset */
+	NODE_DATASET_DIR,     /* id: dataset, day: its place (datasets.h) */
+	NODE_DATASET_TEXT,    /* the same */
+	NODE_DATASET_CLASS,   /* id: dataset, day: split and class */
+	NODE_DATASET_BOXES,   /* id: member; its text in yolo/labels/ */
+	NODE_DATASET_LOST,    /* id: member; its picture, which is gone */
+	NODE_DATASET_SCRATCH, /* id: scratch file */
 	NODE_KINDS
 };
 

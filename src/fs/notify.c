@@ -2,7 +2,7 @@
  *
  * The queue is bounded.  When a flood (a first scan of a large bucket) overruns it, the queue is dropped and every directory of the
  * views is invalidated instead, walked from the catalog; names that were looked up in vain come back within NEGATIVE_S. */
-#include "fs_private.h"
+#include "datasets.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -123,6 +123,31 @@ static void tell_listing(struct notifier *n, const struct change *c)
 	inval_name(n, dir, c->name);
 }
 
+/* It appeared, or its directory did when it was frozen. */
+static void tell_dataset(struct notifier *n, int64_t id)
+{
+	struct node dataset = {.kind = NODE_DATASET, .id = id};
+	struct dataset_row row;
+
+	inval_dir(n, (struct node){.kind = NODE_DATASETS});
+	inval_dir(n, dataset);
+	for (int i = 1; i < dataset_n_places; i++)
+		if (dataset_places[i].parent == DATASET_TOP)
+			inval_name(n, dataset, dataset_places[i].name);
+	inval_inode(n, dataset_place_node(id, DATASET_QUERY_PLACE), true);
+	if (catalog_dataset(n->fs->parts.catalog, id, &row) == 0)
+		inval_name(n, (struct node){.kind = NODE_DATASETS}, row.name);
+}
+
+static void tell_note(struct notifier *n, int64_t id)
+{
+	struct note_row note;
+
+	if (catalog_note(n->fs->parts.catalog, id, &note) == 0 &&
+	    strncmp(note.key, DATASET_NOTES, strlen(DATASET_NOTES)) == 0)
+		datasets_look(n->fs->parts.datasets);
+}
+
 static void tell(struct notifier *n, const struct change *c)
 {
 	struct camera_row camera;
@@ -152,6 +177,10 @@ static void tell(struct notifier *n, const struct change *c)
 		tell_listing(n, c);
 		break;
 	case CHANGE_NOTE:
+		tell_note(n, c->snapshot);
+		break;
+	case CHANGE_DATASET:
+		tell_dataset(n, c->snapshot);
 		break;
 	case CHANGE_QUERY:
 		inval_dir(n, (struct node){.kind = NODE_QUERIES});

@@ -1,4 +1,4 @@
-/* Requests that wait for a worker: parked here, answered by the fetch or the capture, or at once with EINTR when the reader gave up.
+/* Requests that wait for a worker: parked here, answered by the fetch, the capture or the freezing, or at once with EINTR when the reader gave up.
  *
  * A parked request has two users: the one who starts the work and the work's callback; it is freed when both are done.  Who takes it off
  * fs->parked replies to it, so it is answered once.  The interrupt may come from another thread at any moment, and inside
@@ -17,7 +17,7 @@ struct parked {
 	fuse_req_t req;
 	parked_fn *fn;
 	void *data;
-	bool capture;                /* which ticket it is */
+	enum { TICKET_FETCH, TICKET_CAPTURE, TICKET_NONE } of;
 	int64_t snapshot;            /* what is fetched */
 	struct parked *next, **prev; /* fs->lock */
 	uint64_t ticket;             /* fs->lock; 0: not known yet */
@@ -77,8 +77,9 @@ static void leave(struct parked *p)
 
 static bool cancel(struct parked *p, uint64_t ticket)
 {
-	return p->capture ? ingest_capture_cancel(p->fs->parts.ingest, ticket)
-			  : fetch_cancel(p->fs->parts.fetch, ticket);
+	return p->of == TICKET_CAPTURE ? ingest_capture_cancel(p->fs->parts.ingest, ticket)
+	       : p->of == TICKET_FETCH ? fetch_cancel(p->fs->parts.fetch, ticket)
+				       : false;
 }
 
 /* What is left to do for one that was unlinked before its work was done. */
@@ -152,7 +153,7 @@ static int link_parked(struct parked *p)
 	return ending ? -ECANCELED : 0;
 }
 
-static struct parked *park(struct fs *fs, fuse_req_t req, bool capture, parked_fn *fn, void *data)
+static struct parked *park(struct fs *fs, fuse_req_t req, int of, parked_fn *fn, void *data)
 {
 	struct parked *p = calloc(1, sizeof(*p));
 	int r = -ENOMEM;
@@ -162,7 +163,7 @@ static struct parked *park(struct fs *fs, fuse_req_t req, bool capture, parked_f
 				     .req = req,
 				     .fn = fn,
 				     .data = data,
-				     .capture = capture,
+				     .of = of,
 				     .users = 2,
 				     .starting = true};
 		r = link_parked(p);
@@ -252,7 +253,7 @@ static void captured(void *user, int err, int64_t snapshot, const char *why)
 
 void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *fn, void *data)
 {
-	struct parked *p = park(fs, req, false, fn, data);
+	struct parked *p = park(fs, req, TICKET_FETCH, fn, data);
 	uint64_t ticket = 0;
 
 	if (p) {
@@ -265,7 +266,7 @@ void fs_park_fetch(struct fs *fs, fuse_req_t req, int64_t snapshot, parked_fn *f
 
 void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *fn, void *data)
 {
-	struct parked *p = park(fs, req, true, fn, data);
+	struct parked *p = park(fs, req, TICKET_CAPTURE, fn, data);
 	uint64_t ticket = 0;
 
 	if (p) {
@@ -273,4 +274,17 @@ void fs_park_capture(struct fs *fs, fuse_req_t req, int64_t camera, parked_fn *f
 
 		started(p, r, ticket);
 	}
+}
+
+static void frozen(void *user, int err)
+{
+	finish(user, err, -1, 0);
+}
+
+void fs_park_freeze(struct fs *fs, fuse_req_t req, int64_t dataset, parked_fn *fn, void *data)
+{
+	struct parked *p = park(fs, req, TICKET_NONE, fn, data);
+
+	if (p)
+		started(p, datasets_wait(fs->parts.datasets, dataset, frozen, p), 0);
 }

@@ -1,5 +1,5 @@
 /* Open, read, release: cached pictures from their descriptor, others parked until the fetch brings one; texts from memory. */
-#include "nodes.h"
+#include "datasets.h"
 #include "passthrough.h"
 
 #include <errno.h>
@@ -153,6 +153,11 @@ static int open_node(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 		return open_text(fs, n, fi, ret);
 	case NODE_QUERY_FILE:
 		return query_is_text(n) ? open_text(fs, n, fi, ret) : open_rendered(fs, n, fi, ret);
+	case NODE_DATASET_TEXT:
+	case NODE_DATASET_BOXES:
+	case NODE_DATASET_LOST:
+	case NODE_DATASET_SCRATCH:
+		return dataset_open(fs, n, fi, ret);
 	default:
 		return node_is_dir(n) ? -EISDIR : -ENOENT;
 	}

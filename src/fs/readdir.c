@@ -1,7 +1,7 @@
 /* Directory listings: each reply is one range scan that begins where the offset says, so a handle needs no state.
  *
  * Offsets: 1 and 2 are "." and ".."; from COOKIE_FIRST on they encode the entry after which to go on (a catalog id, a day, a number). */
-#include "listing.h"
+#include "datasets.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,6 +30,8 @@ bool listing_add(struct listing *l, const char *name, struct node n, const struc
 		e.attr_timeout = e.entry_timeout = 0;
 	else if (l->dir.kind == NODE_QUERY)
 		e.entry_timeout = QUERY_S;
+	else if (n.kind == NODE_DATASET_LOST)
+		e.attr_timeout = e.entry_timeout = NEGATIVE_S;
 	/* The kernel takes no reference on the first, and asks about the others when somebody does. */
 	if (dots || st->st_mode == S_IFREG)
 		e.ino = 0;
@@ -54,8 +56,10 @@ static void list_root(struct listing *l, off_t off)
 	static const struct {
 		const char *name;
 		enum node_kind kind;
-	} entry[] = {{"cameras", NODE_CAMERAS}, {"dates", NODE_DATES},     {"labels", NODE_LABELS},
-		     {"queries", NODE_QUERIES}, {"starred", NODE_STARRED}, {"upload", NODE_UPLOAD}};
+	} entry[] = {{"cameras", NODE_CAMERAS}, {"datasets", NODE_DATASETS},
+		     {"dates", NODE_DATES},     {"labels", NODE_LABELS},
+		     {"queries", NODE_QUERIES}, {"starred", NODE_STARRED},
+		     {"upload", NODE_UPLOAD}};
 	size_t n = ARRAY_LEN(entry) - (l->fs->parts.upload ? 0 : 1);
 
 	for (size_t i = off < COOKIE_FIRST ? 0 : (size_t)(off - COOKIE_FIRST) + 1; i < n; i++) {
@@ -394,6 +398,12 @@ static void list(struct listing *l, off_t off)
 		break;
 	case NODE_QUERY:
 		query_list(l, off);
+		break;
+	case NODE_DATASETS:
+	case NODE_DATASET:
+	case NODE_DATASET_DIR:
+	case NODE_DATASET_CLASS:
+		dataset_list(l, off);
 		break;
 	case NODE_UPLOAD:
 		list_upload(l, off);

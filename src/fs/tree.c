@@ -1,5 +1,5 @@
 /* What a name means in a directory: lookup. */
-#include "nodes.h"
+#include "datasets.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,9 +13,9 @@ static int lookup_root(struct fs *fs, const char *name, struct node *ret)
 		const char *name;
 		enum node_kind kind;
 	} entry[] = {
-		{"cameras", NODE_CAMERAS},   {"dates", NODE_DATES},     {"labels", NODE_LABELS},
-		{"queries", NODE_QUERIES},   {"starred", NODE_STARRED}, {"upload", NODE_UPLOAD},
-		{".shutterfs", NODE_GHOSTS},
+		{"cameras", NODE_CAMERAS}, {"datasets", NODE_DATASETS}, {"dates", NODE_DATES},
+		{"labels", NODE_LABELS},   {"queries", NODE_QUERIES},   {"starred", NODE_STARRED},
+		{"upload", NODE_UPLOAD},   {".shutterfs", NODE_GHOSTS},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(entry); i++) {
@@ -243,6 +243,11 @@ int fs_lookup(struct fs *fs, struct node dir, const char *name, struct node *ret
 	case NODE_QUERIES:
 	case NODE_QUERY:
 		return query_lookup(fs, dir, name, ret);
+	case NODE_DATASETS:
+	case NODE_DATASET:
+	case NODE_DATASET_DIR:
+	case NODE_DATASET_CLASS:
+		return dataset_lookup(fs, dir, name, ret);
 	case NODE_UPLOAD:
 		r = ingest_lookup(fs->parts.ingest, dir.id, name, &row);
 		if (r == 0)
@@ -293,6 +298,10 @@ int fs_parent(struct fs *fs, struct node n, struct node *ret)
 	case NODE_QUERY:
 		up = (struct node){.kind = NODE_QUERIES};
 		break;
+	case NODE_DATASET:
+	case NODE_DATASET_DIR:
+	case NODE_DATASET_CLASS:
+		return dataset_parent(fs, n, ret);
 	case NODE_UPLOAD:
 		if (n.id == 0)
 			break;

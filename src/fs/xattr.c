@@ -1,5 +1,5 @@
 /* Extended attributes: what the catalog knows of a snapshot, read-only; users' own on entries of upload/. */
-#include "nodes.h"
+#include "datasets.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -104,6 +104,8 @@ static int get_value(struct fs *fs, struct node n, const char *name, struct buf 
 	if ((n.kind == NODE_QUERY_FILE || n.kind == NODE_QUERY) &&
 	    strcmp(name, "user.shutterfs.error") == 0)
 		return query_error(fs, n, out);
+	if (n.kind == NODE_DATASET_TEXT)
+		return dataset_xattr(fs, n, name, out);
 	if (node_ops(n)->edit && strcmp(name, "user.shutterfs.error") == 0)
 		return draft_error(fs, n, out);
 	if (n.kind != NODE_UPLOAD)
@@ -171,6 +173,8 @@ static int list_values(struct fs *fs, struct node n, struct buf *out)
 	case NODE_QUERY:
 	case NODE_QUERY_FILE:
 		return add_names(fs, n, sidecar_names, ARRAY_LEN(sidecar_names), out);
+	case NODE_DATASET_TEXT:
+		return add_names(fs, n, upload_names, ARRAY_LEN(upload_names), out);
 	case NODE_UPLOAD:
 		return list_upload_values(fs, n, out);
 	default:

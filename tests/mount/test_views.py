@@ -34,8 +34,8 @@ REFUSED = (errno.EROFS, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP)
 
 
 def test_empty_tree(mount):
-    assert listing(mount) == ["cameras", "dates", "labels", "queries", "starred", "upload"]
-    for view in ("cameras", "dates", "labels", "queries", "starred", "upload"):
+    assert listing(mount) == ["cameras", "datasets", "dates", "labels", "queries", "starred", "upload"]
+    for view in ("cameras", "datasets", "dates", "labels", "queries", "starred", "upload"):
         assert listing(mount, view) == []
     assert stat.S_IMODE(os.stat(mount.mnt).st_mode) == 0o555
     assert stat.S_IMODE(os.stat(mount.at("upload")).st_mode) == 0o755
@@ -44,7 +44,7 @@ def test_empty_tree(mount):
 def test_every_view_has_every_name(filled):
     m, shots = filled
     found = {}
-    for view in ("cameras", "dates", "labels", "starred"):
+    for view in ("cameras", "datasets", "dates", "labels", "starred"):
         for inode, paths in collection.walk(m.at(view)).items():
             found.setdefault(inode, []).extend(os.path.relpath(p, m.mnt) for p in paths)
     assert sorted(sorted(p) for p in found.values()) == sorted(s.names for s in shots)
