@@ -156,6 +156,28 @@ def test_what_others_keep_beside_the_pictures_is_no_picture(mount):
     assert sorted(os.listdir(beside)) == ["left.json", "x.jpg"]
 
 
+def test_what_is_beside_the_pictures_goes_to_every_store(make_mount, bucket):
+    m = make_mount(start=False, env=bucket.env())
+    m.sections = m.dir_store() + bucket.config()
+    m.write_config()
+    m.start()
+    key, text = ".shutterfs/queries/left turns é.json", b'{"label":"object/dog"}'
+    path = os.path.join(m.archive, key)
+    os.makedirs(os.path.dirname(path))
+    with open(path, "wb") as f:
+        f.write(text)
+    m.cli("scan", "archive")
+    m.sync()
+    assert bucket.get(key) == text
+    lose_state(m)
+    os.unlink(path)
+    m.cli("rebuild")
+    m.start()
+    m.sync()
+    with open(path, "rb") as f:
+        assert f.read() == text
+
+
 def test_trash(mount):
     starred, plain = put(mount, 1, {"starred": True}), put(mount, 2)
     wait_until(lambda: mount.sidecar(starred)["starred"], 10)
