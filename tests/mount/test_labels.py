@@ -1,7 +1,9 @@
 """Label directories and starred/ are changed with mkdir, ln, cp, mv, rm, rename, and by file managers."""
 import errno
 import os
+import random
 import shutil
+import threading
 import time
 
 import pytest
@@ -288,6 +290,53 @@ def test_rsync_into_a_label(filled):
         assert len(m.wait_snapshots(3, camera="upload")) == 3
     m.sync()
     assert len(objects(m)) == len(shots) + 3
+
+
+def test_many_hands_at_once(filled):
+    """Whoever is last counts, and all views agree on who that was."""
+    m, shots = filled
+    end, failed = time.monotonic() + 4, []
+    for value in "uvw":
+        os.makedirs(m.at("labels/a", value))
+
+    def hand(number):
+        dice = random.Random(number)
+        while time.monotonic() < end:
+            shot, value = dice.choice(shots), dice.choice("uvw")
+            picture, named = m.at(shot.path), m.at("labels/a", value, shot.stem + ".jpg")
+            try:
+                dice.choice((
+                    lambda: os.link(picture, named), lambda: os.unlink(named),
+                    lambda: shutil.copyfile(picture, m.at("labels/a", value, f"{number}.jpg")),
+                    lambda: os.setxattr(picture, "user.xdg.tags", f"a/{value},object/person".encode()),
+                    lambda: os.setxattr(picture, "user.shutterfs.starred", dice.choice((b"0", b"1"))),
+                    lambda: os.rename(named, m.at("labels/a/w", shot.stem + ".jpg")),
+                    lambda: save(os.path.splitext(picture)[0] + ".json", json.dumps({"labels": [f"a/{value}"]}), number),
+                    lambda: collection.walk(m.at("labels"))))()
+            except shutil.SameFileError:
+                pass
+            except OSError as e:
+                # another hand was faster
+                if e.errno not in (errno.ENOENT, errno.EEXIST, errno.ESTALE, errno.EROFS):
+                    failed.append(repr(e))
+
+    hands = [threading.Thread(target=hand, args=(n,)) for n in range(6)]
+    for t in hands:
+        t.start()
+    for t in hands:
+        t.join()
+    assert failed == []
+    for shot in shots:
+        said = {f"{x['kind']}/{x['value']}" for x in m.sidecar(shot.path).get("labels", [])}
+        has(m, shot, *said, starred=m.sidecar(shot.path)["starred"])
+
+
+def save(path, text, number):
+    """As an editor of one's own does."""
+    temp = f"{path}.{number}"
+    with open(temp, "w") as f:
+        f.write(text)
+    os.rename(temp, path)
 
 
 def test_ten_thousand_are_renamed_at_once(make_mount):

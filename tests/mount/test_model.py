@@ -1,4 +1,5 @@
-"""Random changes of labels against a model: the mount must show what the model says, after every step and every restart.
+"""Random changes of labels against a model: the mount must show what the model says, after every step and every restart, and in
+the end what comes back from the store alone.
 
 A sequence is made from a seed, which is printed.  Where they differ it is run again with a look after every step, and the shortest
 prefix that differs is reported.  MODEL_SEED=n runs one sequence, DEEP=1 many and longer ones."""
@@ -53,7 +54,7 @@ class Model:
         return self.listed(label) or label in self.values and self.values[label].emptied
 
     def values_listed(self, kind):
-        return sorted(v for k, v in set(self.values) if k == kind and self.listed((k, v)))
+        return sorted(v for v in VALUES if self.listed((kind, v)))
 
     def kind_listed(self, kind):
         return bool(self.values_listed(kind)) or kind in self.kinds and self.kinds[kind].made
@@ -104,9 +105,23 @@ class Run:
             getattr(self, name)()
             if self.look_always or n % 8 == 7 or n == self.steps - 1:
                 self.look()
+        self.done.append("rebuild")
+        self.rebuild()
 
     def say(self, *what):
         self.done[-1] += " " + " ".join(map(str, what))
+
+    def rebuild(self):
+        """All that was done is in the store; what is empty or could not be understood is not."""
+        self.m.sync()
+        self.m.stop()
+        shutil.rmtree(self.m.state), shutil.rmtree(self.m.cache)
+        self.m.cli("rebuild")
+        self.m.start()
+        for p in self.model.pictures:
+            p.broken = None
+        self.model.kinds.clear(), self.model.values.clear()
+        self.look()
 
     # -- what the mount must say
 
@@ -120,7 +135,7 @@ class Run:
             if got != wanted:
                 wrong.append(f"{what}: {got}, wanted {wanted}")
 
-        same("kinds", sorted(os.listdir(m.at("labels"))), sorted(k for k in model.kinds if model.kind_listed(k)))
+        same("kinds", sorted(os.listdir(m.at("labels"))), sorted(k for k in KINDS if model.kind_listed(k)))
         for kind in os.listdir(m.at("labels")):
             same(f"values of {kind}", sorted(os.listdir(m.at("labels", kind))), model.values_listed(kind))
         wanted = sorted(f"labels/{k}/{v}/{p.day}/{p.stem}.jpg" for p in model.pictures for k, v in p.labels)
