@@ -90,7 +90,7 @@ void query_end(struct query *q);
 /* Appends the normal form of a text: its words in lower case, a blank before and behind each. */
 int fold(locale_t locale, const char *text, size_t len, struct buf *out) MUST_CHECK;
 
-/* ---- test.c: one value of a picture against a clause ---- */
+/* ---- fits.c: one value of a picture against a clause ---- */
 struct have {
 	enum json_type type;
 	const char *text; /* NUL-terminated */

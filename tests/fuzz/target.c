@@ -5,7 +5,7 @@
 
 static const struct parser *const tables[] = {model_targets, config_targets,  net_targets,
 					      codec_targets, foreign_targets, store_targets,
-					      fs_targets,    cli_targets};
+					      query_targets, fs_targets,      cli_targets};
 
 const struct parser *target_at(size_t i)
 {

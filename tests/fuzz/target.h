@@ -14,7 +14,7 @@ struct parser {
 	int (*run)(const uint8_t *data, size_t len, char why[TARGET_WHY]);
 };
 extern const struct parser model_targets[], config_targets[], net_targets[], codec_targets[],
-	foreign_targets[], store_targets[], fs_targets[], cli_targets[];
+	foreign_targets[], store_targets[], query_targets[], fs_targets[], cli_targets[];
 /* NULL after the last one. */
 const struct parser *target_at(size_t i);
 /* Zone, environment: the same everywhere. */

@@ -1,4 +1,4 @@
-/* test.c - one value of a picture or a document against a clause. */
+/* fits.c - one value of a picture or a document against a clause. */
 #include "private.h"
 
 #include <fnmatch.h>
