@@ -91,6 +91,9 @@ def test_what_was_done_in_the_mount_comes_back(mount):
     edited["documents"], edited["mine"] = [DOCUMENT], {"kept": [1.50]}
     with open(sidecar, "w", encoding="utf-8") as f:
         json.dump(edited, f)
+    os.mkdir(mount.at("queries/wolves"))
+    with open(mount.at("queries/wolves/query.json"), "w", encoding="utf-8") as f:
+        f.write('{"label":"animal/wolf"}')
     mount.sync()
     before, listed = [told(mount, p) for p in paths], sorted(os.listdir(mount.at("labels/animal")))
     assert listed == ["fox", "wolf"]
@@ -99,6 +102,8 @@ def test_what_was_done_in_the_mount_comes_back(mount):
     assert [told(mount, p) for p in paths] == before
     assert sorted(os.listdir(mount.at("labels/animal"))) == listed
     assert os.listdir(mount.at("labels/place/sea")) == [days[3]] and os.listdir(mount.at("starred")) == [days[2]]
+    assert mount.read("queries/wolves/query.json") == b'{"label":"animal/wolf"}'
+    assert names[0] in os.listdir(mount.at("queries/wolves"))
     what = [h["what"] for h in sidecar_object(mount, paths[0])["history"]]
     assert "label renamed" in what and "label added" in what
 
