@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import threading
 
 import pytest
 
@@ -317,6 +318,7 @@ def test_a_picture_that_is_gone_stays_and_cannot_be_read(filled):
     m, shots = filled
     d = freeze(m, "d")
     m.sync()
+    m.cli("scan", "archive") # it has shown that it has them
     stem, camera, day, _ = shots[0]
     before = {p: v[:2] for p, v in contents(d).items()}
     texts = {p: v for p, v in contents(d).items() if not p.endswith(".jpg")}
@@ -324,7 +326,7 @@ def test_a_picture_that_is_gone_stays_and_cannot_be_read(filled):
     os.unlink(os.path.join(m.archive, key))
     os.unlink(os.path.join(m.archive, os.path.splitext(key)[0] + ".json"))
     m.cli("scan", "archive")
-    raises(errno.ENOENT, os.stat, m.at("cameras", camera, day, stem + ".jpg"))
+    wait_until(lambda: not os.path.exists(m.at("cameras", camera, day, stem + ".jpg")), 20)
     lost = [p for p in before if p.endswith(stem + ".jpg")]
     assert len(lost) > 3
     for path in lost:
@@ -337,6 +339,42 @@ def test_a_picture_that_is_gone_stays_and_cannot_be_read(filled):
         if stat.S_ISREG(value[0]):
             with open(os.path.join(d, path), "rb") as f:
                 assert hashlib.sha256(f.read()).hexdigest() == value[2]
+
+
+def test_another_worker_goes_on(filled):
+    """Open files of a frozen dataset outlive the program behind the mount, and so does a freezing."""
+    m, _ = filled
+    d = freeze(m, "d")
+    before = contents(d)
+    image = os.path.join(d, "yolo/images/train", os.listdir(os.path.join(d, "yolo/images/train"))[0])
+    with open(os.path.join(d, "README.md"), "rb") as readme, open(os.path.join(d, "query.json"), "rb") as query, \
+            open(image[:-4].replace("/images/", "/labels/") + ".txt", "rb") as boxes, open(image[:-4] + ".npy", "wb") as npy:
+        npy.write(b"a" * 5000)
+        npy.flush()
+        m.replace_worker()
+        npy.write(b"b")
+        assert hashlib.sha256(readme.read()).hexdigest() == before["README.md"][2]
+        assert json.loads(query.read()) == QUERY
+        assert len(boxes.read().split()) % 5 == 0
+    assert os.stat(image[:-4] + ".npy").st_size == 5001
+    os.unlink(image[:-4] + ".npy")
+    os.mkdir(m.at("datasets/e"))
+    asked = threading.Event()
+
+    def ask():
+        fd = os.open(m.at("datasets/e/query.json"), os.O_WRONLY | os.O_CREAT)
+        os.write(fd, json.dumps(QUERY).encode())
+        asked.set()
+        os.close(fd)
+
+    writer = threading.Thread(target=ask)
+    writer.start()
+    asked.wait(30)
+    wait_until(lambda: m.xattr("datasets/e/query.json", "shutterfs.state") in ("freezing", "frozen"), 20, 0.001)
+    m.replace_worker()
+    writer.join(60)
+    wait_until(lambda: m.xattr("datasets/e/query.json", "shutterfs.state") == "frozen", 30)
+    assert contents(m.at("datasets/e")) == before
 
 
 def test_prefetch_of_a_dataset(filled):
