@@ -1,5 +1,6 @@
 """Label directories and starred/ are changed with mkdir, ln, cp, mv, rm, rename, and by file managers."""
 import errno
+import json
 import os
 import random
 import shutil
@@ -319,6 +320,8 @@ def test_many_hands_at_once(filled):
                 # another hand was faster
                 if e.errno not in (errno.ENOENT, errno.EEXIST, errno.ESTALE, errno.EROFS):
                     failed.append(repr(e))
+            except Exception as e:      # it would end the thread, unseen
+                failed.append(repr(e))
 
     hands = [threading.Thread(target=hand, args=(n,)) for n in range(6)]
     for t in hands:
