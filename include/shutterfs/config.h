@@ -8,7 +8,7 @@
 #include "shutterfs/base.h"
 #include "shutterfs/model.h"
 
-enum { CONFIG_CAMERAS_MAX = 1024, CONFIG_STORES_MAX = 16 };
+enum { CONFIG_CAMERAS_MAX = 1024, CONFIG_STORES_MAX = 16, CONFIG_ELASTICS_MAX = 16 };
 enum sidecars {
 	SIDECARS_LIST,
 	SIDECARS_GHOST,
@@ -37,6 +37,11 @@ struct store_config {
 	unsigned threads; /* requests at a time, each for reading and for writing; default 32 */
 };
 
+struct elastic_config { /* an Elasticsearch index that documents are taken from and brought to */
+	char *name, *url, *index, *user;
+	struct secret password, api_key; /* at most one of them */
+};
+
 struct config {
 	char *file; /* NULL: embedded defaults */
 	char *state, *cache, *timezone;
@@ -51,6 +56,8 @@ struct config {
 	size_t n_cameras;
 	struct store_config *store;
 	size_t n_stores;
+	struct elastic_config *elastic;
+	size_t n_elastics;
 };
 
 /* Before threads: what is secret in the environment moves to where /proc/PID/environ does not show it.

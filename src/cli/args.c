@@ -17,7 +17,8 @@ static const struct {
 	{OPT_KEYS, "--keys", false},       {OPT_MOUNT, "-o", true},
 	{OPT_STAY, "-f", false},           {OPT_VERBOSE, "-v", false},
 	{OPT_RESTORE, "--restore", false}, {OPT_PATHS, "--paths", false},
-	{OPT_LABELS, "--labels", false},
+	{OPT_LABELS, "--labels", false},   {OPT_FORMAT, "--format", true},
+	{OPT_QUERY, "--query", true},      {OPT_OUTPUT, "-o", true},
 };
 
 void args_done(struct args *a)
@@ -45,17 +46,21 @@ static int add_mount_options(struct args *a, const char *text, struct buf *err)
 	return -EINVAL;
 }
 
-/* "-cFILE" and "-c FILE" are the same. */
-static int find_option(const char *word, const char **ret_value)
+/* "-cFILE" and "-c FILE" are the same, and so are "--format=NAME" and "--format NAME". */
+static int find_option(unsigned allowed, const char *word, const char **ret_value)
 {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		const char *name = options[i].name;
+		size_t len = strlen(name);
 
+		if (!(allowed & options[i].option))
+			continue;
 		*ret_value = NULL;
 		if (strcmp(word, name) == 0)
 			return (int)i;
-		*ret_value = word + 2;
-		if (options[i].has_value && strncmp(word, name, 2) == 0)
+		*ret_value = word + len + (len > 2);
+		if (options[i].has_value && strncmp(word, name, len) == 0 &&
+		    (len == 2 || word[len] == '='))
 			return (int)i;
 	}
 	return -1;
@@ -66,9 +71,9 @@ static int take_option(unsigned allowed, int argc, const char *const *argv, int 
 		       struct buf *err)
 {
 	const char *value = NULL;
-	int n = find_option(argv[*i], &value);
+	int n = find_option(allowed, argv[*i], &value);
 
-	if (n < 0 || !(allowed & options[n].option)) {
+	if (n < 0) {
 		(void)buf_printf(err, "%s: unknown option \"%s\"\n", argv[0], argv[*i]);
 		return -EINVAL;
 	}
@@ -83,6 +88,12 @@ static int take_option(unsigned allowed, int argc, const char *const *argv, int 
 	a->given |= options[n].option;
 	if (options[n].option == OPT_CONFIG)
 		a->config = value;
+	if (options[n].option == OPT_FORMAT)
+		a->format = value;
+	if (options[n].option == OPT_QUERY)
+		a->query = value;
+	if (options[n].option == OPT_OUTPUT)
+		a->output = value;
 	return options[n].option == OPT_MOUNT ? add_mount_options(a, value, err) : 0;
 }
 

@@ -22,14 +22,18 @@ enum option {
 	OPT_PATHS = 256,    /* --paths */
 	OPT_LABELS = 512,   /* --labels */
 	OPT_RESTORE = 1024, /* --restore */
+	OPT_FORMAT = 2048,  /* --format NAME */
+	OPT_QUERY = 4096,   /* --query QUERY */
+	OPT_OUTPUT = 8192,  /* -o FILE */
 };
 struct args {
 	unsigned given; /* enum option */
 	bool help;
-	const char *config;   /* borrowed from argv */
-	struct buf mount;     /* all -o, joined by commas */
-	struct buf text;      /* of a file that an operand named */
-	const char **operand; /* owned; the strings are argv's */
+	const char *config;                  /* borrowed from argv */
+	struct buf mount;                    /* all -o, joined by commas */
+	const char *format, *query, *output; /* NULL: not given */
+	struct buf text;                     /* of a file that an operand named */
+	const char **operand;                /* owned; the strings are argv's */
 	size_t n_operands;
 };
 void args_done(struct args *a);
@@ -47,6 +51,10 @@ struct io {
 	int fd;               /* the client's socket; -1: stdout and stderr */
 	_Atomic bool *cancel; /* set: the verb should end with -ECANCELED */
 	const char *verb;
+	void (*to)(void *user,
+		   const char *line); /* where `out` lines go instead of stdout; NULL: stdout */
+	void *to_user;
+	bool ready; /* the mount waits for items */
 	bool bar_shown, broken;
 	int64_t bar_us,
 		began_us; /* mono_us: when the bar was drawn, when the first progress came */
@@ -68,6 +76,11 @@ struct call io_call(const struct io *io, int64_t limit_us /* 0: none */);
 /* "1.2 MiB" */
 #define SIZE_TEXT 32
 void size_text(uint64_t bytes, char out[SIZE_TEXT]);
+/* One line of JSON: what could drive a terminal is escaped as JSON does it. */
+void io_json(struct io *io, const char *line);
+/* Items that the client reads for its verb; non-zero from fn ends it. */
+typedef int item_fn(void *user, const char *item, size_t len);
+int io_items(struct io *io, item_fn *fn, void *user) MUST_CHECK;
 /* A received line of the protocol; true: it was the last one, with the exit status. */
 bool io_relay(struct io *io, char *line, int *ret_status);
 
@@ -81,6 +94,8 @@ struct verb {
 	bool works; /* without a mount it needs sync's threads */
 };
 const struct verb *verb_find(const char *name);
+/* Its items are read where the user is: import_feed. */
+bool verb_is_fed(const struct verb *v, const struct args *args);
 void verbs_print(struct io *io); /* for --help */
 void verb_print_help(const struct verb *v, struct io *io);
 
@@ -91,9 +106,25 @@ int verb_prefetch(struct app *app, struct io *io, const struct args *args);
 int verb_fsck(struct app *app, struct io *io, const struct args *args);
 int verb_trash(struct app *app, struct io *io, const struct args *args);
 int verb_search(struct app *app, struct io *io, const struct args *args);
+/* JSON, or the words of search; none: everything. -EBADMSG */
+struct query;
+int search_compile(const char *const *word, size_t n, struct query **ret, char *why) MUST_CHECK;
 int search_read_file(struct args *args, struct io *io)
 	MUST_CHECK; /* query.json or "-" becomes its text; errors are said */
 int verb_rebuild(struct app *app, struct io *io, const struct args *args);
+int verb_import(struct app *app, struct io *io, const struct args *args);
+int verb_export(struct app *app, struct io *io, const struct args *args);
+/* Says itself what cannot be read, and then sets *ret_failed. */
+int import_feed(const struct args *args, struct io *io, item_fn *fn, void *user, bool *ret_failed)
+	MUST_CHECK;
+/* "es NAME": the config's section of that name, or one made of a URL/INDEX in `own`; NULL: said. */
+bool is_elastic(const struct args *args);
+const struct elastic_config *elastic_of(const struct config *conf, const char *name,
+					struct elastic_config *own, struct io *io);
+/* -o FILE of export: what is printed goes there; for YOLO into a directory of files. Whole or not at all. */
+struct output;
+int output_open(const struct args *args, struct io *io, struct output **ret) MUST_CHECK;
+int output_close(struct output *o, struct io *io, int status); /* the exit status */
 
 /* ---- the other commands; exit statuses ---- */
 int cmd_mount(const struct args *args, struct io *io);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,14 @@ static int build_request(const char *state, const struct verb *v, const struct a
 		(void)add_word(out, "--paths");
 	if (args->given & OPT_LABELS)
 		(void)add_word(out, "--labels");
+	if (args->format) {
+		(void)add_word(out, "--format");
+		(void)add_word(out, args->format);
+	}
+	if (args->query) {
+		(void)add_word(out, "--query");
+		(void)add_word(out, args->query);
+	}
 	(void)add_word(out, "--");
 	int r = add_operands(state, v, args, out, io);
 
@@ -135,24 +144,28 @@ static bool relay_lines(struct buf *b, struct io *io, int *ret_status)
 	return false;
 }
 
-static int relay(int fd, struct io *io, int *ret_status)
+/* What has come so far; 1: the last line. */
+static int receive(int fd, struct buf *b, struct io *io, int *ret_status)
 {
-	CLEANUP(buf_done) struct buf b = BUF(ANSWER_LINE_BYTES);
-	CLEANUP(freep) char *chunk = malloc(READ_BYTES);
+	char chunk[READ_BYTES];
+	ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
 
-	if (!chunk)
-		return -ENOMEM;
+	if (n < 0 && errno == EINTR)
+		return 0;
+	if (n <= 0)
+		return -EPIPE;
+	if (buf_add(b, chunk, (size_t)n) < 0)
+		return b->error;
+	return relay_lines(b, io, ret_status);
+}
+
+static int relay(int fd, struct buf *b, struct io *io, int *ret_status)
+{
 	while (!io_cancelled(io) && !io->broken) {
-		ssize_t n = recv(fd, chunk, READ_BYTES, 0);
+		int r = receive(fd, b, io, ret_status);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -EPIPE;
-		if (buf_add(&b, chunk, (size_t)n) < 0)
-			return b.error;
-		if (relay_lines(&b, io, ret_status))
-			return 0;
+		if (r != 0)
+			return r < 0 ? r : 0;
 	}
 	io_bar_clear(io);
 	if (!io->broken)
@@ -161,11 +174,66 @@ static int relay(int fd, struct io *io, int *ret_status)
 	return 0;
 }
 
+/* ---- a verb that is fed ---- */
+
+struct feeding {
+	int fd;
+	struct buf *b;
+	struct io *io;
+	int *status;
+	bool over; /* the mount has said its last word */
+};
+
+/* While the mount takes it, it may have something to say. */
+static int send_item(void *user, const char *item, size_t len)
+{
+	struct feeding *f = user;
+
+	for (size_t sent = 0; sent <= len;) {
+		struct pollfd p = {.fd = f->fd, .events = POLLIN | POLLOUT};
+		ssize_t n = 0;
+		int r = 0;
+
+		if (io_cancelled(f->io))
+			return -ECANCELED;
+		if (poll(&p, 1, 1000) < 0 && errno != EINTR)
+			return -errno;
+		if (p.revents & (POLLIN | POLLHUP | POLLERR))
+			r = receive(f->fd, f->b, f->io, f->status);
+		f->over = r == 1;
+		if (r != 0)
+			return r < 0 ? r : -EPIPE;
+		if (p.revents & POLLOUT) /* with its NUL */
+			n = send(f->fd, item + sent, len + 1 - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		sent += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int feed(const struct args *args, struct feeding *f, bool *ret_failed)
+{
+	int r = 0;
+
+	while (r == 0 && !f->io->ready && !io_cancelled(f->io))
+		r = receive(f->fd, f->b, f->io, f->status);
+	if (r == 1)
+		f->over = true;
+	if (r == 0)
+		r = import_feed(args, f->io, send_item, f, ret_failed);
+	if (r == 0)
+		r = send_item(f, "", 0);
+	return f->over || r == -ECANCELED ? 0 : r; /* relay() says the rest */
+}
+
 int client_run(const char *state, const struct verb *v, const struct args *args, struct io *io,
 	       int *ret_status)
 {
-	CLEANUP(buf_done) struct buf request = BUF(REQUEST_MAX);
+	CLEANUP(buf_done) struct buf request = BUF(REQUEST_MAX), b = BUF(ANSWER_LINE_BYTES);
 	CLEANUP(closep) int fd = -1;
+	struct feeding f = {.b = &b, .io = io, .status = ret_status};
+	bool failed = false;
 	int r = connect_control(state, &fd);
 
 	if (r < 0)
@@ -177,8 +245,13 @@ int client_run(const char *state, const struct verb *v, const struct args *args,
 	}
 	if (r == 0)
 		r = send_all(fd, &request);
-	if (r == 0)
-		r = relay(fd, io, ret_status);
+	f.fd = fd;
+	if (r == 0 && verb_is_fed(v, args))
+		r = feed(args, &f, &failed);
+	if (r == 0 && !f.over)
+		r = relay(fd, &b, io, ret_status);
+	if (r == 0 && failed && *ret_status == EXIT_DONE)
+		*ret_status = EXIT_FAILED;
 	if (r != -EPIPE)
 		return r;
 	io_bar_clear(io);

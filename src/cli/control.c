@@ -77,6 +77,9 @@ static int run_request(struct client *c, const struct buf *request, struct io *i
 		io_err(io, "%s", err.len ? err.data : strerror(-r));
 		return EXIT_USAGE;
 	}
+	/* To be watched from now on; one that is fed hears of its client's end itself. */
+	c->requested = !verb_is_fed(v, &args);
+	(void)!write(c->control->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
 	r = v->run(c->control->app, io, &args);
 	log_debug("verb %s: exit status %d%s", v->name, r, c->cancel ? ", cancelled" : "");
 	return r;
@@ -101,9 +104,6 @@ static void *client_thread(void *arg)
 	int status, r = read_request(c, &request);
 
 	if (r == 0) {
-		c->requested = true;
-		(void)!write(control->wake_fd, &(uint64_t){1},
-			     sizeof(uint64_t)); /* to be watched from now on */
 		status = run_request(c, &request, &io);
 		(void)snprintf(last, sizeof(last), "exit %d\n", status);
 		(void)send(c->fd, last, strlen(last), MSG_NOSIGNAL);

@@ -1,6 +1,7 @@
 /* io.c - what a verb says, on this terminal or as lines of the control socket's protocol.
  *
- * Protocol, from the mount: "out TEXT", "err TEXT", "progress DONE TOTAL BYTES FAILED WHAT", and last "exit N".  Names from
+ * Protocol, from the mount: "out TEXT", "err TEXT", "progress DONE TOTAL BYTES FAILED WHAT", and last "exit N".  "ready": now the
+ * items of a verb that is fed may come, each ended by NUL, and an empty one at the end.  Names from
  * cameras and clouds end up here, so whatever could drive a terminal is escaped before it leaves. */
 #include "cli.h"
 
@@ -12,7 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 64 * 1024, BAR_EVERY_US = 100000, REMOTE_EVERY_US = 250000 };
+enum {
+	LINE_BYTES = 64 * 1024,
+	ITEM_BYTES = 8 * 1024 * 1024,
+	BAR_EVERY_US = 100000,
+	REMOTE_EVERY_US = 250000
+};
 
 /* Control bytes and the C1 controls (in UTF-8: C2 80..9F) as \xNN. */
 static int escape(const char *text, size_t len, struct buf *out)
@@ -79,6 +85,11 @@ static void emit(struct io *io, bool is_err, const char *text, size_t len)
 		send_line(io, &line);
 		return;
 	}
+	if (!is_err && io->to) {
+		line.data[line.len - 1] = '\0';
+		io->to(io->to_user, line.data);
+		return;
+	}
 	io_bar_clear(io);
 	print(io, is_err ? STDERR_FILENO : STDOUT_FILENO, &line);
 }
@@ -92,6 +103,24 @@ static void emit_lines(struct io *io, bool is_err, const char *text)
 		text += len;
 		text += *text == '\n';
 	}
+}
+
+/* DEL and the C1 controls can only stand within strings, where \u says the same. */
+void io_json(struct io *io, const char *line)
+{
+	CLEANUP(buf_done) struct buf out = BUF(8 * 1024 * 1024);
+	const unsigned char *p = (const unsigned char *)line;
+
+	for (; *p; p++) {
+		if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+			(void)buf_printf(&out, "\\u%04x", *++p);
+		else if (*p == 0x7f)
+			(void)buf_str(&out, "\\u007f");
+		else
+			(void)buf_add(&out, p, 1);
+	}
+	if (!out.error && out.len)
+		emit_lines(io, false, out.data);
 }
 
 void io_text(struct io *io, const char *text)
@@ -231,6 +260,48 @@ int io_sync_progress(void *user, uint64_t done, uint64_t total, const char *what
 	return io_cancelled(user) ? -ECANCELED : 0;
 }
 
+/* ---- what a client feeds its verb with ---- */
+
+/* Whole items at the beginning of b go to fn and out of it; 1: the empty one came. */
+static int take_items(struct buf *b, item_fn *fn, void *user)
+{
+	char *item = b->data, *end;
+	int r = 0;
+
+	while (r == 0 && (end = memchr(item, '\0', b->len - (size_t)(item - b->data)))) {
+		if (end == item)
+			return 1;
+		r = fn(user, item, (size_t)(end - item));
+		item = end + 1;
+	}
+	b->len -= (size_t)(item - b->data);
+	memmove(b->data, item, b->len);
+	return r;
+}
+
+int io_items(struct io *io, item_fn *fn, void *user)
+{
+	CLEANUP(buf_done) struct buf b = BUF(ITEM_BYTES), ready = BUF(16);
+	CLEANUP(freep) char *chunk = malloc(LINE_BYTES);
+	int r = chunk ? buf_str(&ready, "ready\n") : -ENOMEM;
+
+	if (r == 0)
+		send_line(io, &ready);
+	while (r == 0) {
+		ssize_t n = recv(io->fd, chunk, LINE_BYTES, 0);
+
+		/* reading big files takes a client its time */
+		if (n < 0 && (errno == EINTR || errno == EAGAIN) && !io_cancelled(io))
+			continue;
+		if (n <= 0)
+			return -ECANCELED;
+		r = buf_add(&b, chunk, (size_t)n);
+		if (r == 0)
+			r = take_items(&b, fn, user);
+	}
+	return r == 1 ? 0 : r;
+}
+
 /* ---- the client's side ---- */
 static void relay_progress(struct io *io, char *text)
 {
@@ -260,6 +331,8 @@ bool io_relay(struct io *io, char *line, int *ret_status)
 		emit(io, true, line + 4, strlen(line + 4));
 	else if (strncmp(line, "progress ", 9) == 0)
 		relay_progress(io, line + 9);
+	else if (strcmp(line, "ready") == 0)
+		io->ready = true;
 	if (strncmp(line, "exit ", 5) != 0)
 		return false;
 	io_bar_clear(io);

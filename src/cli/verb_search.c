@@ -36,13 +36,11 @@ int search_read_file(struct args *args, struct io *io)
 	return 0;
 }
 
-static int compile(const struct args *args, struct query **ret, char why[WHY_MAX])
+int search_compile(const char *const *word, size_t n, struct query **ret, char *why)
 {
-	const char *text = args->operand[0];
-
-	if (args->n_operands == 1 && text[strspn(text, "\xef\xbb\xbf \t\r\n")] == '{')
-		return query_parse(text, strlen(text), ret, why);
-	return query_words(args->operand, args->n_operands, ret, why);
+	if (n == 1 && word[0][strspn(word[0], "\xef\xbb\xbf \t\r\n")] == '{')
+		return query_parse(word[0], strlen(word[0]), ret, why);
+	return query_words(word, n, ret, why);
 }
 
 struct search {
@@ -120,7 +118,7 @@ int verb_search(struct app *app, struct io *io, const struct args *args)
 			   .paths = args->given & OPT_PATHS};
 	struct query *q = NULL;
 	char why[WHY_MAX];
-	int r = compile(args, &q, why);
+	int r = search_compile(args->operand, args->n_operands, &q, why);
 
 	if (r == -EBADMSG) {
 		io_err(io, "search: the query: %s", why);

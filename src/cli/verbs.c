@@ -40,7 +40,19 @@ static const struct verb verbs[] = {
 	 OPT_CONFIG | OPT_RESTORE, 0, SIZE_MAX, verb_trash, false},
 	{"rebuild", "[-c FILE]", "makes the catalog again from the stores alone", OPT_CONFIG, 0, 0,
 	 verb_rebuild, true},
+	{"import", "[-c FILE] [--format FORMAT] FILE... | DIRECTORY... | es NAME",
+	 "takes label files of other programs in, or an Elasticsearch index: auto, labels, coco, yolo, megadetector, sidecars",
+	 OPT_CONFIG | OPT_FORMAT, 1, SIZE_MAX, verb_import, false},
+	{"export",
+	 "[-c FILE] [--format labels | coco | yolo | es] [--query QUERY] [-o FILE] [es NAME]",
+	 "writes labels for other programs (-o: into that file, for yolo into that directory), or to an Elasticsearch index",
+	 OPT_CONFIG | OPT_FORMAT | OPT_QUERY | OPT_OUTPUT, 0, 2, verb_export, false},
 };
+
+bool verb_is_fed(const struct verb *v, const struct args *args)
+{
+	return v->run == verb_import && !is_elastic(args);
+}
 
 const struct verb *verb_find(const char *name)
 {
@@ -105,11 +117,16 @@ int cmd_verb(const struct verb *v, const struct args *args, struct io *io)
 	CLEANUP(buf_done) struct buf err = BUF(65536);
 	struct config *conf = NULL;
 	int64_t until = mono_us() + BUSY_WAIT_US;
+	struct output *output = NULL;
 	int r = config_load(args->config, &err, &conf), status = EXIT_FAILED;
 
 	if (r < 0) {
 		io_err(io, "%s", err.len ? err.data : strerror(-r));
 		return EXIT_USAGE;
+	}
+	if (args->output && output_open(args, io, &output) < 0) {
+		(void)config_free(conf);
+		return EXIT_FAILED;
 	}
 	for (bool busy = true; busy;) {
 		r = client_run(conf->state, v, args, io, &status);
@@ -129,5 +146,5 @@ int cmd_verb(const struct verb *v, const struct args *args, struct io *io)
 			(void)usleep(100000);
 	}
 	(void)config_free(conf);
-	return status;
+	return output_close(output, io, status);
 }

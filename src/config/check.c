@@ -23,21 +23,21 @@ void check_main(struct load *l, struct draft *d)
 			"state and cache are the same directory: a cache may be deleted, state not");
 }
 
-static void camera_password(struct load *l, struct draft *d)
+static void find_password(struct load *l, struct draft *d, struct secret *password)
 {
-	int given = !!d->camera.password.text + !!d->password_file + !!d->password_env;
+	int given = !!password->text + !!d->password_file + !!d->password_env;
 
 	if (given > 1)
 		load_error(
 			l, d->line,
-			"camera \"%s\" has more than one of password, password_file and password_env",
-			d->name);
+			"%s \"%s\" has more than one of password, password_file and password_env",
+			section_name[d->section], d->name);
 	else if (d->password_file)
 		secret_from_file(l, key_line(d, "password_file"), "password_file", d->password_file,
-				 &d->camera.password);
+				 password);
 	else if (d->password_env)
 		secret_from_env(l, key_line(d, "password_env"), "password_env", d->password_env,
-				&d->camera.password);
+				password);
 }
 
 void check_camera(struct load *l, struct draft *d)
@@ -50,7 +50,7 @@ void check_camera(struct load *l, struct draft *d)
 	else if (real && c->url && !is_http(c->url))
 		load_error(l, key_line(d, "url"),
 			   "url of camera \"%s\" must begin with http:// or https://", d->name);
-	camera_password(l, d);
+	find_password(l, d, &c->password);
 }
 
 static void check_s3(struct load *l, struct draft *d)
@@ -78,4 +78,39 @@ void check_store(struct load *l, struct draft *d)
 			   d->name);
 	if (is(s->driver, "s3"))
 		check_s3(l, d);
+}
+
+/* Names of one index: what could mean several, or another address, is refused. */
+static bool index_ok(const char *name)
+{
+	return strlen(name) <= 255 &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(name) &&
+	       !strchr("-_.", name[0]);
+}
+
+void check_elastic(struct load *l, struct draft *d)
+{
+	struct elastic_config *e = &d->elastic;
+
+	if (!e->url && !key_line(d, "url"))
+		load_error(l, d->line, "elastic \"%s\" has no url", d->name);
+	else if (e->url && (!is_http(e->url) || strpbrk(e->url, "?#@")))
+		load_error(
+			l, key_line(d, "url"),
+			"url of elastic \"%s\" must be like https://host:9200, without a password",
+			d->name);
+	if (!e->index && !key_line(d, "index"))
+		load_error(l, d->line, "elastic \"%s\" has no index", d->name);
+	else if (e->index && !index_ok(e->index))
+		load_error(l, key_line(d, "index"),
+			   "index of elastic \"%s\" is not the name of one index", d->name);
+	find_password(l, d, &e->password);
+	if (d->api_key_file && (e->user || e->password.text))
+		load_error(l, d->line, "elastic \"%s\" has both an API key and a user or password",
+			   d->name);
+	else if (d->api_key_file)
+		secret_from_file(l, key_line(d, "api_key_file"), "api_key_file", d->api_key_file,
+				 &e->api_key);
+	if (e->password.text && !e->user)
+		load_error(l, d->line, "elastic \"%s\" has a password, but no user", d->name);
 }

@@ -15,7 +15,7 @@
 enum {
 	FILE_BYTES = 1024 * 1024,
 	ERRORS_SHOWN = 20,
-	DRAFTS_MAX = 1 + CONFIG_CAMERAS_MAX + CONFIG_STORES_MAX
+	DRAFTS_MAX = 1 + CONFIG_CAMERAS_MAX + CONFIG_STORES_MAX + CONFIG_ELASTICS_MAX
 };
 
 /* ---- errors ---- */
@@ -90,6 +90,16 @@ static void store_done(struct store_config *s)
 	secret_done(&s->session_token);
 }
 
+static void elastic_done(struct elastic_config *e)
+{
+	free(e->name);
+	free(e->url);
+	free(e->index);
+	free(e->user);
+	secret_done(&e->password);
+	secret_done(&e->api_key);
+}
+
 static void main_done(struct config *c)
 {
 	free(c->file);
@@ -104,6 +114,8 @@ void draft_done(struct draft *d)
 	main_done(&d->config);
 	camera_done(&d->camera);
 	store_done(&d->store);
+	elastic_done(&d->elastic);
+	free(d->api_key_file);
 	free(d->password_file);
 	free(d->password_env);
 	free(d->access_key_file);
@@ -119,8 +131,11 @@ struct config *config_free(struct config *c)
 		camera_done(&c->camera[i]);
 	for (size_t i = 0; i < c->n_stores; i++)
 		store_done(&c->store[i]);
+	for (size_t i = 0; i < c->n_elastics; i++)
+		elastic_done(&c->elastic[i]);
 	free(c->camera);
 	free(c->store);
+	free(c->elastic);
 	main_done(c);
 	free(c);
 	return NULL;
@@ -152,7 +167,8 @@ static struct draft *add_draft(struct load *l, enum section section, const char 
 			       unsigned line)
 {
 	struct draft *d = &l->draft[l->n_drafts];
-	size_t same = 0, limit[SECTIONS] = {1, CONFIG_CAMERAS_MAX, CONFIG_STORES_MAX};
+	size_t same = 0,
+	       limit[SECTIONS] = {1, CONFIG_CAMERAS_MAX, CONFIG_STORES_MAX, CONFIG_ELASTICS_MAX};
 
 	for (size_t i = 0; i < l->n_drafts; i++)
 		same += l->draft[i].section == section;
@@ -185,7 +201,7 @@ static void open_section(struct load *l, const char *word, const char *name)
 	if (s == SECTIONS) {
 		(void)load_error(
 			l, l->line,
-			"there is no section [%s]: [shutterfs], [camera \"name\"] and [store \"name\"] are there",
+			"there is no section [%s]: [shutterfs], [camera \"name\"], [store \"name\"] and [elastic \"name\"] are there",
 			word);
 		return;
 	}
@@ -359,7 +375,7 @@ static void add_archive(struct load *l)
 static void complete(struct load *l)
 {
 	static void (*const check[SECTIONS])(struct load * l, struct draft * d) = {
-		check_main, check_camera, check_store};
+		check_main, check_camera, check_store, check_elastic};
 
 	add_archive(l);
 	for (size_t i = 0; i < l->n_drafts && !l->fatal; i++) {
@@ -388,7 +404,8 @@ static int assemble(struct load *l, const char *file, struct config **ret)
 	c->camera = calloc(l->n_drafts, sizeof(*c->camera));
 	c->store = calloc(l->n_drafts, sizeof(*c->store));
 	c->file = file ? strdup(file) : NULL;
-	if (!c->camera || !c->store || (file && !c->file))
+	c->elastic = calloc(l->n_drafts, sizeof(*c->elastic));
+	if (!c->camera || !c->store || !c->elastic || (file && !c->file))
 		return -ENOMEM;
 	for (size_t i = 1; i < l->n_drafts; i++) {
 		struct draft *d = &l->draft[i];
@@ -397,6 +414,10 @@ static int assemble(struct load *l, const char *file, struct config **ret)
 			d->camera.name = TAKE(d->name);
 			c->camera[c->n_cameras++] = d->camera;
 			d->camera = (struct camera_config){0};
+		} else if (d->section == SECTION_ELASTIC) {
+			d->elastic.name = TAKE(d->name);
+			c->elastic[c->n_elastics++] = d->elastic;
+			d->elastic = (struct elastic_config){0};
 		} else {
 			d->store.name = TAKE(d->name);
 			c->store[c->n_stores++] = d->store;

@@ -89,5 +89,13 @@ int config_print(const struct config *c, struct buf *out)
 			(void)buf_printf(out, "; access key ****, secret key ****%s\n",
 					 s->session_token.text ? ", session token ****" : "");
 	}
+	for (size_t i = 0; i < c->n_elastics; i++) {
+		const struct elastic_config *e = &c->elastic[i];
+
+		(void)buf_printf(out, "\n[elastic \"%s\"]\n", e->name);
+		print_section(SECTION_ELASTIC, e, offsetof(struct draft, elastic), sizeof(*e), out);
+		if (e->api_key.text)
+			(void)buf_str(out, "; API key ****\n");
+	}
 	return out->error;
 }

@@ -5,11 +5,11 @@
 
 #include <stdio.h>
 
-enum section { SECTION_MAIN, SECTION_CAMERA, SECTION_STORE, SECTIONS };
+enum section { SECTION_MAIN, SECTION_CAMERA, SECTION_STORE, SECTION_ELASTIC, SECTIONS };
 enum { KEYS_MAX = 24 /* of one section */ };
 extern const char *const section_name[SECTIONS];
 
-/* A section while it is read: of the three structs the one of its kind is used. */
+/* A section while it is read: of the structs the one of its kind is used. */
 struct draft {
 	enum section section;
 	char *name;
@@ -18,7 +18,9 @@ struct draft {
 	struct config config;
 	struct camera_config camera;
 	struct store_config store;
+	struct elastic_config elastic;
 	char *password_file, *password_env;
+	char *api_key_file;
 	char *access_key_file, *secret_key_file, *session_token_file;
 };
 
@@ -86,6 +88,7 @@ int path_expand(const char *dir, const char *text, char **ret) MUST_CHECK;
 void check_main(struct load *l, struct draft *d);
 void check_camera(struct load *l, struct draft *d);
 void check_store(struct load *l, struct draft *d);
+void check_elastic(struct load *l, struct draft *d);
 
 /* secret.c: each reports its own errors */
 void buf_wipe(struct buf *b); /* buf_done for text that holds secrets */

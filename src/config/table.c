@@ -9,7 +9,7 @@
 #define SECONDS(n) ((n)*1000000LL)
 #define DAYS(n) SECONDS((n)*86400LL)
 
-const char *const section_name[SECTIONS] = {"shutterfs", "camera", "store"};
+const char *const section_name[SECTIONS] = {"shutterfs", "camera", "store", "elastic"};
 
 /* One row, one line. */
 /* clang-format off */
@@ -51,6 +51,14 @@ const struct key config_keys[] = {
 	{SECTION_STORE, "session_token_file", &kind_text, AT(session_token_file), 0, 0, NULL, "s3: the same with the token of temporary keys"},
 	{SECTION_STORE, "path_style", &kind_path_style, AT(store.path_style), 0, 0, NULL, "s3: yes: bucket in the path; no: in the host name; default: by the endpoint"},
 	{SECTION_STORE, "threads", &kind_count, AT(store.threads), 1, 256, "32", "requests at a time"},
+
+	{SECTION_ELASTIC, "url", &kind_url, AT(elastic.url), 0, 0, NULL, "the Elasticsearch server"},
+	{SECTION_ELASTIC, "index", &kind_text, AT(elastic.index), 0, 0, NULL, "the index with the label documents"},
+	{SECTION_ELASTIC, "user", &kind_text, AT(elastic.user), 0, 0, NULL, "name to log in with"},
+	{SECTION_ELASTIC, "password", &kind_secret, AT(elastic.password), 0, 0, NULL, "only in a config file of mode 0600"},
+	{SECTION_ELASTIC, "password_file", &kind_text, AT(password_file), 0, 0, NULL, "file of mode 0600, or systemd credential, with the password"},
+	{SECTION_ELASTIC, "password_env", &kind_text, AT(password_env), 0, 0, NULL, "environment variable with the password"},
+	{SECTION_ELASTIC, "api_key_file", &kind_text, AT(api_key_file), 0, 0, NULL, "file of mode 0600, or systemd credential, with an encoded API key instead"},
 };
 /* clang-format on */
 const size_t config_n_keys = ARRAY_LEN(config_keys);

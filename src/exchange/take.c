@@ -53,11 +53,77 @@ static int find(struct exchange *x, const char *name, struct snap *ret, enum tak
 	return 0;
 }
 
+/* ---- labels ---- */
+
+static int add_labels(struct exchange *x, int64_t id, const struct labels *l, bool *changed)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < l->n && r == 0; i++) {
+		struct label one = l->item[i];
+
+		if (!one.by)
+			one.by = (char *)x->by; /* copied there */
+		r = catalog_label_add(x->cat, id, &one);
+		*changed = *changed || r == 0;
+		r = r == -EEXIST ? 0 : r;
+	}
+	return r;
+}
+
+/* All but the labels, and those only where nobody has looked. */
+static int add_rest(struct exchange *x, int64_t id, const struct sidecar *s,
+		    const struct sidecar *has, bool *changed)
+{
+	struct sidecar rest = {.labels = {.looked = s->labels.looked && !has->labels.looked}};
+
+	rest.comment = has->comment && has->comment[0] ? NULL : s->comment;
+	rest.has_rating = s->has_rating && s->rating && !has->rating;
+	rest.rating = rest.has_rating ? s->rating : 0;
+	rest.has_starred = s->has_starred && s->starred && !has->starred;
+	rest.starred = rest.has_starred;
+	if (!rest.labels.looked && !rest.comment && !rest.has_rating && !rest.has_starred)
+		return 0;
+	*changed = true;
+	return catalog_merge_sidecar(x->cat, id, &rest);
+}
+
+static int add_sidecar(struct exchange *x, const struct snap *snap, const struct sidecar *s,
+		       enum taken *ret, char why[WHY_MAX])
+{
+	CLEANUP(sidecar_done) struct sidecar has = {0};
+	bool changed = false;
+	int r = catalog_sidecar(x->cat, snap->id, &has);
+
+	if (r == 0)
+		r = add_rest(x, snap->id, s, &has, &changed);
+	if (r == 0)
+		r = add_labels(x, snap->id, &s->labels, &changed);
+	*ret = changed ? TAKEN_ADDED : TAKEN_SAME;
+	(void)snprintf(why, WHY_MAX, "the picture has all of it already");
+	if (r == -EINVAL || r == -E2BIG) {
+		*ret = TAKEN_BAD;
+		(void)snprintf(why, WHY_MAX,
+			       "it has more labels, or longer ones, than can be kept");
+		return 0;
+	}
+	return r;
+}
+
+int exchange_sidecar(struct exchange *x, const char *name, const struct sidecar *s, enum taken *ret,
+		     char why[WHY_MAX])
+{
+	struct snap snap;
+	int r = find(x, name, &snap, ret, why);
+
+	return r == 1 ? add_sidecar(x, &snap, s, ret, why) : r;
+}
+
 /* ---- documents ---- */
 
 struct facts { /* what a document says that matters here */
 	char *img_id;
-	bool to_delete;
+	bool to_delete, is_sidecar;
 };
 
 static int note_fact(void *user, const char *key, const char *raw, size_t len)
@@ -65,7 +131,9 @@ static int note_fact(void *user, const char *key, const char *raw, size_t len)
 	struct facts *f = user;
 	CLEANUP(buf_done) struct buf text = BUF(NAME_LIMIT);
 
-	if (strcmp(key, "to_delete") == 0) {
+	if (strcmp(key, "schema") == 0) {
+		f->is_sidecar = strncmp(raw, "\"shutterfs/", 11) == 0;
+	} else if (strcmp(key, "to_delete") == 0) {
 		f->to_delete = len == 4 && memcmp(raw, "true", 4) == 0;
 	} else if (strcmp(key, "img_id") == 0 && raw[0] == '"' &&
 		   json_decode(raw, len, &text) == 0) {
@@ -146,6 +214,7 @@ static int add_document(struct exchange *x, const struct snap *snap, const char 
 int exchange_document(struct exchange *x, int64_t snapshot, const char *name, const char *text,
 		      size_t len, enum taken *ret, char fp1[33], char why[WHY_MAX])
 {
+	CLEANUP(sidecar_done) struct sidecar s = {0};
 	struct label_document d = {0};
 	struct facts f = {0};
 	struct snap snap;
@@ -163,7 +232,11 @@ int exchange_document(struct exchange *x, int64_t snapshot, const char *name, co
 		r = find(x, name ? name : f.img_id, &snap, ret, why);
 	if (r == 0 && *ret == TAKEN_UNKNOWN && name && f.img_id && strcmp(name, f.img_id) != 0)
 		r = find(x, f.img_id, &snap, ret, why);
-	if (r == 1) {
+	if (r == 1 && f.is_sidecar) {
+		r = sidecar_parse(text, len, &s, why);
+		if (r == 0)
+			r = add_sidecar(x, &snap, &s, ret, why);
+	} else if (r == 1) {
 		(void)snprintf(img_id, sizeof(img_id), "%.*s", (int)strcspn(snap.stem, "_"),
 			       snap.stem);
 		r = label_document_parse(text, len, img_id, &d, why);
@@ -176,65 +249,4 @@ int exchange_document(struct exchange *x, int64_t snapshot, const char *name, co
 	}
 	free(f.img_id);
 	return r == -EBADMSG ? 0 : r; /* why says it */
-}
-
-/* ---- labels ---- */
-
-static int add_labels(struct exchange *x, int64_t id, const struct labels *l, bool *changed)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < l->n && r == 0; i++) {
-		struct label one = l->item[i];
-
-		if (!one.by)
-			one.by = (char *)x->by; /* copied there */
-		r = catalog_label_add(x->cat, id, &one);
-		*changed = *changed || r == 0;
-		r = r == -EEXIST ? 0 : r;
-	}
-	return r;
-}
-
-/* All but the labels, and those only where nobody has looked. */
-static int add_rest(struct exchange *x, int64_t id, const struct sidecar *s,
-		    const struct sidecar *has, bool *changed)
-{
-	struct sidecar rest = {.labels = {.looked = s->labels.looked && !has->labels.looked}};
-
-	rest.comment = has->comment && has->comment[0] ? NULL : s->comment;
-	rest.has_rating = s->has_rating && s->rating && !has->rating;
-	rest.rating = rest.has_rating ? s->rating : 0;
-	rest.has_starred = s->has_starred && s->starred && !has->starred;
-	rest.starred = rest.has_starred;
-	if (!rest.labels.looked && !rest.comment && !rest.has_rating && !rest.has_starred)
-		return 0;
-	*changed = true;
-	return catalog_merge_sidecar(x->cat, id, &rest);
-}
-
-int exchange_sidecar(struct exchange *x, const char *name, const struct sidecar *s, enum taken *ret,
-		     char why[WHY_MAX])
-{
-	CLEANUP(sidecar_done) struct sidecar has = {0};
-	bool changed = false;
-	struct snap snap;
-	int r = find(x, name, &snap, ret, why);
-
-	if (r != 1)
-		return r;
-	r = catalog_sidecar(x->cat, snap.id, &has);
-	if (r == 0)
-		r = add_rest(x, snap.id, s, &has, &changed);
-	if (r == 0)
-		r = add_labels(x, snap.id, &s->labels, &changed);
-	*ret = changed ? TAKEN_ADDED : TAKEN_SAME;
-	if (r == -EINVAL || r == -E2BIG) {
-		*ret = TAKEN_BAD;
-		(void)snprintf(why, WHY_MAX,
-			       "it has more labels, or longer ones, than can be kept");
-		return 0;
-	}
-	(void)snprintf(why, WHY_MAX, "the picture has all of it already");
-	return r;
 }

@@ -10,7 +10,7 @@ import sys
 from sources import SKIP, TOP, code_of, report, text_of
 
 KEY = re.compile(r'"([a-z][a-z0-9_]*)"')
-VERBS = "mount umount check status sync scan prefetch search fsck rebuild".split()
+VERBS = "mount umount check status sync scan prefetch search fsck rebuild import export".split()
 
 
 def config_keys():
@@ -20,7 +20,7 @@ def config_keys():
     for path in glob.glob(os.path.join(TOP, "src/config/table*.c")):
         for line in code_of(text_of(os.path.relpath(path, TOP)), keep_strings=True).splitlines():
             if re.match(r"\s*\{", line):
-                words = [w for w in KEY.findall(line) if w not in ("shutterfs", "camera", "store")]
+                words = [w for w in KEY.findall(line) if w not in ("shutterfs", "camera", "store", "elastic")]
                 keys.update(words[:1])
     return sorted(keys)
 

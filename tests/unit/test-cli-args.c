@@ -35,6 +35,25 @@ static int parsed_done(struct parsed *p)
 	return 0;
 }
 
+static void options_with_words(void **state)
+{
+	const unsigned of_export = OPT_FORMAT | OPT_QUERY | OPT_OUTPUT;
+	struct parsed p;
+
+	assert_int_equal(parse(&p, of_export, 0, 2,
+			       WORDS("export", "--format=coco", "--query", "a b", "-ox.json")),
+			 0);
+	assert_string_equal(p.args.format, "coco");
+	assert_string_equal(p.args.query, "a b");
+	assert_string_equal(p.args.output, "x.json");
+	assert_int_equal(p.args.mount.len, 0); /* mount's -o is another one */
+	parsed_done(&p);
+	assert_int_equal(parse(&p, of_export, 0, 2, WORDS("export", "--formatcoco")), -EINVAL);
+	parsed_done(&p);
+	assert_int_equal(parse(&p, of_export, 0, 2, WORDS("export", "--format")), -EINVAL);
+	parsed_done(&p);
+}
+
 static void options_in_any_place(void **state)
 {
 	struct parsed p;
@@ -172,6 +191,7 @@ static void each_verb_is_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options_with_words),
 		cmocka_unit_test(options_in_any_place),
 		cmocka_unit_test(two_dashes_end_options),
 		cmocka_unit_test(a_single_dash_is_a_word),

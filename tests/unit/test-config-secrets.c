@@ -236,6 +236,37 @@ static void shown_without_secrets(void **state)
 	unsetenv("AWS_SESSION_TOKEN");
 }
 
+#define ELASTIC "[elastic \"lab\"]\nurl = https://h:9200\nindex = labels\n"
+
+static void elastic(void **state)
+{
+	CLEANUP(buf_done) struct buf shown = BUF(65536);
+	struct config *c;
+
+	write_text("lab.secret", "horse\n", 0600);
+	write_text("lab.key", "aWQ6a2V5\n", 0600);
+	c = load_ok(ELASTIC "user = u\npassword_file = lab.secret\n[elastic \"b\"]\n"
+			    "url = http://h\nindex = i\napi_key_file = lab.key\n");
+	assert_int_equal(c->n_elastics, 2);
+	assert_string_equal(c->elastic[0].name, "lab");
+	assert_string_equal(c->elastic[0].index, "labels");
+	assert_string_equal(c->elastic[0].password.text, "horse");
+	assert_string_equal(c->elastic[1].api_key.text, "aWQ6a2V5");
+	assert_int_equal(config_print(c, &shown), 0);
+	assert_non_null(strstr(shown.data, "[elastic \"lab\"]\nurl = https://h:9200\n"));
+	assert_null(strstr(shown.data, "horse"));
+	assert_null(strstr(shown.data, "aWQ6a2V5"));
+	assert_null(config_free(c));
+	assert_error("[elastic \"a\"]\nurl = http://h\n", -EINVAL, 1, "has no index");
+	assert_error("[elastic \"a\"]\nindex = x\n", -EINVAL, 1, "has no url");
+	assert_error("[elastic \"a\"]\nurl = http://h\nindex = a*\n", -EINVAL, 3, "one index");
+	assert_error("[elastic \"a\"]\nurl = http://u:p@h\nindex = a\n", -EINVAL, 2,
+		     "without a password");
+	assert_error(ELASTIC "password_file = lab.secret\n", -EINVAL, 1, "no user");
+	assert_error(ELASTIC "user = u\napi_key_file = lab.key\n", -EINVAL, 1, "both an API key");
+	assert_error(ELASTIC "password = x\n", -EACCES, 4, "chmod 600");
+}
+
 /* With a word: the process that is told how it was started. */
 int main(int argc, char **argv)
 {
@@ -244,6 +275,7 @@ int main(int argc, char **argv)
 						setup, teardown),
 	};
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(elastic, setup, teardown),
 		cmocka_unit_test_setup_teardown(secret_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_folder_of_a_secret_is_ours_alone, setup,
 						teardown),
