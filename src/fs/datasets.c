@@ -216,7 +216,7 @@ static int member_attr(struct fs *fs, struct node n, struct stat *st)
 	if (r < 0)
 		return r;
 	if (n.kind == NODE_DATASET_LOST)
-		file_attr(fs, n, 0444, m.size, m.taken_us, st);
+		file_attr(fs, n, 0644, m.size, m.taken_us, st); /* as it was */
 	else
 		file_attr(fs, n, 0444, m.boxes_len, row.frozen_us, st);
 	if (n.kind == NODE_DATASET_LOST)
