@@ -312,6 +312,14 @@ static void consider_other(struct ingest *in, const struct upload_row *row, bool
 			  "is not a JPEG picture (.jpg) nor a sidecar (.json)");
 }
 
+/* labels_of_today.json beside labels_of_today.jpg is its sidecar. */
+static bool has_own_picture(struct ingest *in, const struct upload_row *row)
+{
+	struct upload_row picture;
+
+	return picture_beside(in, row, &picture) == 0;
+}
+
 static int consider_locked(struct ingest *in, struct entry *e, bool final)
 {
 	CLEANUP(buf_done) struct buf path = BUF(KEY_MAX * 16);
@@ -339,7 +347,7 @@ static int consider_locked(struct ingest *in, struct entry *e, bool final)
 	}
 	if (upload_kind_of(row.name) == UPLOAD_PICTURE)
 		consider_picture(in, e, &row, path.data, final);
-	else if (is_batch_name(row.name))
+	else if (is_batch_name(row.name) && !has_own_picture(in, &row))
 		consider_batch(in, e, &row, final);
 	else if (is_template(row.name))
 		consider_template(in, e, &row, final);

@@ -197,7 +197,7 @@ def test_mount_t_fuse(stopped):
         pytest.skip("no mount namespace of our own here: is / not a mount?")
     said = run([*private, "sh", "-c", script, "sh", os.path.dirname(PROGRAM), stopped.conf, stopped.mnt],
                env=stopped.env).stdout
-    assert said.split() == ["1", "cameras", "datasets", "dates", "labels", "starred", "upload"]
+    assert said.split() == ["1", "cameras", "datasets", "dates", "labels", "queries", "starred", "upload"]
     wait_until(lambda: not daemons(stopped), 20)
 
 

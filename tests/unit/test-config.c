@@ -224,9 +224,11 @@ static void shipped_example(void **state)
 	write_text("garage.secret", "x", 0600);
 	write_text("cloud.access", "x", 0600);
 	write_text("cloud.secret", "x", 0600);
+	write_text("lab.secret", "x", 0600);
 	c = load_ok(all.data);
 	assert_int_equal(c->n_cameras, 2);
 	assert_int_equal(c->n_stores, 2);
+	assert_int_equal(c->n_elastics, 1);
 	config_free(c);
 }
 

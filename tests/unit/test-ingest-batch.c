@@ -181,6 +181,21 @@ static void test_pictures_that_go(void **state)
 	ok(catalog_snap(h->cat, row_of(h, gone).snapshot, &s));
 }
 
+static void test_sidecar_with_such_a_name(void **state)
+{
+	struct house *h = *state;
+	int64_t dir = make_dir(h, 0, "car"), picture, side;
+	struct sidecar s = {0};
+
+	picture = copy_picture(h, dir, "labels_20201231_154555.jpg", 1);
+	side = copy_text(h, dir, "labels_20201231_154555.json", "{\"labels\":[\"object/dog\"]}");
+	(void)run_due(h, 3);
+	assert_int_equal(row_of(h, side).state, UPLOAD_KEPT);
+	ok(catalog_sidecar(h->cat, row_of(h, picture).snapshot, &s));
+	assert_int_equal(s.labels.n, 1);
+	sidecar_done(&s);
+}
+
 static void test_again(void **state)
 {
 	struct house *h = *state;
@@ -281,6 +296,7 @@ int main(void)
 		TEST(test_pictures_come_later),
 		TEST(test_templates_and_deletion),
 		TEST(test_pictures_that_go),
+		TEST(test_sidecar_with_such_a_name),
 		TEST(test_again),
 		TEST(test_broken),
 		TEST(test_stopped_half_way),
