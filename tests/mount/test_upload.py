@@ -492,6 +492,6 @@ def test_many_writers_at_once(mount, tmp_path):
 
 def test_upload_off(make_mount):
     m = make_mount(more="upload = off")
-    assert os.listdir(m.mnt) == ["cameras", "dates", "labels", "starred"]
+    assert os.listdir(m.mnt) == ["cameras", "datasets", "dates", "labels", "queries", "starred"]
     with pytest.raises(OSError):
         os.mkdir(m.at("upload"))
