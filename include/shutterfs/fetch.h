@@ -28,6 +28,8 @@ struct fetch *fetch_free(struct fetch *f);
 
 /* Without the network: an open descriptor, or -ENODATA: it has to be fetched. */
 int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd) MUST_CHECK;
+/* The same from the spool and the cache alone: a file that never changes. */
+int fetch_blob(struct fetch *f, const struct snap *s, int *ret_fd) MUST_CHECK;
 /* What st_blocks and the state "synced" tell. */
 bool fetch_is_local(struct fetch *f, const struct snap *s);
 

@@ -141,12 +141,22 @@ static int open_local_store(struct fetch *f, const struct snap *s, int *ret_fd)
 	return -ENODATA;
 }
 
-int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd)
+int fetch_blob(struct fetch *f, const struct snap *s, int *ret_fd)
 {
 	int r = open_blob(f, s, ret_fd);
 
-	if (r == -ENODATA)
-		r = open_local_store(f, s, ret_fd);
+	if (r == 0)
+		atomic_fetch_add(&f->hits, 1);
+	return r;
+}
+
+int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd)
+{
+	int r = fetch_blob(f, s, ret_fd);
+
+	if (r != -ENODATA)
+		return r;
+	r = open_local_store(f, s, ret_fd);
 	if (r == 0)
 		atomic_fetch_add(&f->hits, 1);
 	return r;

@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { INODES_MAX = 16384, BUCKETS = 8192, NONE = 0 };
+enum { INODES_MAX = 16384, BUCKETS = 8192, NONE = 0, IDLE_MAX = 8192 };
+#define IDLE_BYTES (UINT64_C(1) << 30) /* what an eviction could not free at once */
 
 /* Kernel 6.9; the headers of Debian 12 are older. */
 struct backing_map {
@@ -31,9 +32,10 @@ struct open_reply {
 
 struct slot {
 	int64_t snapshot;
-	uint32_t opens;
+	uint32_t opens;        /* 0: free, or idle when it has a backing file */
 	_Atomic uint32_t next; /* in its bucket, or of the free ones */
 	int32_t backing;       /* 0: through the cache */
+	struct backing_kept kept;
 };
 
 /* Shared with who serves the connection later.  One store puts a slot into a bucket or takes it out, so a process that is killed
@@ -42,6 +44,9 @@ struct table {
 	uint64_t layout;
 	uint64_t untracked;  /* opens through the cache that found the table full */
 	uint32_t used, free; /* slots that were ever used; first of the free ones */
+	uint32_t idle,
+		hand; /* how many are idle; where the search for the next to give up goes on */
+	uint64_t idle_bytes;
 	_Atomic uint32_t bucket[BUCKETS];
 	struct slot slot[INODES_MAX + 1]; /* 0 is NONE */
 };
@@ -154,19 +159,67 @@ static _Atomic uint32_t *find(struct table *t, int64_t snapshot)
 	return at;
 }
 
-static bool join(struct table *t, int64_t snapshot, int32_t *ret_backing)
+/* Out of its bucket and free; its backing file is the caller's to close. */
+static int32_t take_out(struct table *t, _Atomic uint32_t *at)
 {
-	struct slot *s = &t->slot[*find(t, snapshot)];
+	uint32_t i = *at;
+	struct slot *s = &t->slot[i];
+	int32_t backing = s->backing;
 
-	if (s == t->slot)
+	*at = s->next;
+	s->backing = 0;
+	s->next = t->free;
+	t->free = i;
+	return backing;
+}
+
+static void idle_ends(struct table *t, const struct slot *s)
+{
+	t->idle--;
+	t->idle_bytes -= s->kept.size;
+}
+
+/* *ret_stale: the backing file of other bytes, the caller's to close; or 0. */
+static bool join(struct table *t, int64_t snapshot, const struct backing_kept *kept,
+		 int32_t *ret_backing, int32_t *ret_stale)
+{
+	_Atomic uint32_t *at = find(t, snapshot);
+	struct slot *s = &t->slot[*at];
+
+	*ret_stale = 0;
+	if (*at == NONE)
 		return false;
+	if (!s->opens) {
+		idle_ends(t, s);
+		/* An open that found no place may be of this inode. */
+		if (t->untracked || !kept->stamp || kept->stamp != s->kept.stamp) {
+			*ret_stale = take_out(t, at);
+			return false;
+		}
+	}
 	s->opens++;
 	*ret_backing = s->backing;
 	return true;
 }
 
+/* The next idle one in turn, the caller's to close; 0: there is none. */
+static int32_t give_up_idle(struct table *t)
+{
+	for (uint32_t n = t->idle ? t->used : 0; n > 0; n--) {
+		t->hand = t->hand % t->used + 1;
+		struct slot *s = &t->slot[t->hand];
+
+		if (s->opens || s->backing <= 0)
+			continue;
+		idle_ends(t, s);
+		return take_out(t, find(t, s->snapshot));
+	}
+	return 0;
+}
+
 /* The backing file it is served from: none when opens are about that the table could not take, which may be of this inode. */
-static int32_t insert(struct table *t, int64_t snapshot, int32_t backing)
+static int32_t insert(struct table *t, int64_t snapshot, const struct backing_kept *kept,
+		      int32_t backing)
 {
 	_Atomic uint32_t *bucket = &t->bucket[(uint64_t)snapshot % BUCKETS];
 	uint32_t i = t->free;
@@ -184,24 +237,29 @@ static int32_t insert(struct table *t, int64_t snapshot, int32_t backing)
 	t->slot[i].snapshot = snapshot;
 	t->slot[i].opens = 1;
 	t->slot[i].backing = backing;
+	t->slot[i].kept = *kept;
 	t->slot[i].next = *bucket;
 	*bucket = i;
 	return backing;
 }
 
-bool passthrough_join(struct passthrough *p, int64_t snapshot, int32_t *ret_backing)
+bool passthrough_join(struct passthrough *p, int64_t snapshot, const struct backing_kept *kept,
+		      int32_t *ret_backing)
 {
+	int32_t stale;
 	bool known;
 
 	pthread_mutex_lock(&p->lock);
-	known = join(p->table, snapshot, ret_backing);
+	known = join(p->table, snapshot, kept, ret_backing, &stale);
 	pthread_mutex_unlock(&p->lock);
+	backing_close(p, stale);
 	return known;
 }
 
-int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, int fd)
+int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, const struct backing_kept *kept,
+			  int fd)
 {
-	int32_t mine = fd >= 0 ? backing_open(p, fd) : 0, backing;
+	int32_t mine = fd >= 0 ? backing_open(p, fd) : 0, backing, stale = 0, given_up = 0;
 
 	if (mine > 0)
 		p->worked = true;
@@ -210,12 +268,29 @@ int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, int fd)
 	if (mine < 0)
 		mine = 0;
 	pthread_mutex_lock(&p->lock);
-	if (!join(p->table, snapshot, &backing)) /* nobody was faster */
-		backing = insert(p->table, snapshot, mine);
+	if (!join(p->table, snapshot, kept, &backing, &stale)) { /* nobody was faster */
+		if (p->table->free == NONE && p->table->used == INODES_MAX)
+			given_up = give_up_idle(p->table);
+		backing = insert(p->table, snapshot, kept, mine);
+	}
 	pthread_mutex_unlock(&p->lock);
 	if (mine != backing)
 		backing_close(p, mine);
+	backing_close(p, stale);
+	backing_close(p, given_up);
 	return backing;
+}
+
+/* Kept for the next open; too many: the next one in turn goes.  What the caller is to close, or 0. */
+static int32_t leave_last(struct table *t, _Atomic uint32_t *at)
+{
+	struct slot *s = &t->slot[*at];
+
+	if (s->backing <= 0 || !s->kept.stamp || s->kept.size > IDLE_BYTES)
+		return take_out(t, at);
+	t->idle++;
+	t->idle_bytes += s->kept.size;
+	return t->idle > IDLE_MAX || t->idle_bytes > IDLE_BYTES ? give_up_idle(t) : 0;
 }
 
 void passthrough_leave(struct passthrough *p, int64_t snapshot)
@@ -225,17 +300,12 @@ void passthrough_leave(struct passthrough *p, int64_t snapshot)
 	pthread_mutex_lock(&p->lock);
 	struct table *t = p->table;
 	_Atomic uint32_t *at = find(t, snapshot);
-	uint32_t i = *at;
-	struct slot *s = &t->slot[i];
+	struct slot *s = &t->slot[*at];
 
-	if (i == NONE) {
+	if (*at == NONE || !s->opens)
 		t->untracked -= t->untracked > 0;
-	} else if (--s->opens == 0) {
-		backing = s->backing;
-		*at = s->next;
-		s->next = t->free;
-		t->free = i;
-	}
+	else if (--s->opens == 0)
+		backing = leave_last(t, at);
 	pthread_mutex_unlock(&p->lock);
 	backing_close(p, backing);
 }

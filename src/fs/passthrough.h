@@ -21,10 +21,19 @@ bool passthrough_on(const struct passthrough *p); /* NULL: no */
 /* Whether pictures can be served so, as far as it is known. */
 bool passthrough_works(const struct passthrough *p);
 
+/* Whose bytes a backing file holds, so that it can be kept for the next open: one message less than half of them.  At most 8,192
+ * files and 1 GiB are kept that nobody has open. */
+struct backing_kept {
+	uint64_t stamp; /* of the bytes, which never change in that file; 0: do not keep it */
+	uint64_t size;
+};
+
 /* The inode of a snapshot is opened; each is ended by passthrough_leave.  Number of its backing file, 0: through the cache.
- * join: true when it is open already; enter: anew, fd: its local bytes (borrowed), or -1. */
-bool passthrough_join(struct passthrough *p, int64_t snapshot, int32_t *ret_backing);
-int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, int fd);
+ * join: true when it is open already, or its file is kept; enter: anew, fd: its local bytes (borrowed), or -1. */
+bool passthrough_join(struct passthrough *p, int64_t snapshot, const struct backing_kept *kept,
+		      int32_t *ret_backing);
+int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, const struct backing_kept *kept,
+			  int fd);
 void passthrough_leave(struct passthrough *p, int64_t snapshot);
 /* Answers an open with a backing file as fuse_reply_open would one without. */
 int passthrough_reply(fuse_req_t req, const struct fuse_file_info *fi, int32_t backing);

@@ -91,13 +91,21 @@ static int open_upload(struct fs *fs, int64_t id, struct fuse_file_info *fi, str
 /* The kernel's number of the file to read it from without us; 0: it is to ask. */
 static int32_t backing_of(struct fs *fs, const struct snap *s, struct handle *h)
 {
+	struct backing_kept kept = {.size = s->size};
 	int32_t backing = 0;
 	int fd = -1;
 
-	if (passthrough_join(fs->passthrough, s->id, &backing))
+	if (s->has_sha)
+		memcpy(&kept.stamp, s->sha.b, sizeof(kept.stamp));
+	if (passthrough_join(fs->passthrough, s->id, &kept, &backing))
 		return backing;
-	(void)!fetch_local(fs->parts.fetch, s, &fd); /* not here, or not now: a read will say why */
-	backing = passthrough_enter(fs->passthrough, s->id, fd);
+	/* A blob of ours never changes; the file of a store may. */
+	if (fetch_blob(fs->parts.fetch, s, &fd) < 0) {
+		kept.stamp = 0;
+		/* not here, or not now: a read will say why */
+		(void)!fetch_local(fs->parts.fetch, s, &fd);
+	}
+	backing = passthrough_enter(fs->passthrough, s->id, &kept, fd);
 	if (fd >= 0 && backing)
 		(void)close(fd);
 	else

@@ -21,7 +21,8 @@ enum { IDS = 65536 };
 static bool registered[IDS];
 static int32_t last_id;
 static int table;
-static int n_registered, refusal;
+static int n_registered, refusal, n_opened;
+static const struct backing_kept not_kept;
 
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -48,6 +49,7 @@ int ioctl(int fd, unsigned long request, ...)
 	while (registered[last_id]);
 	registered[last_id] = true;
 	n_registered++;
+	n_opened++;
 	return last_id;
 }
 
@@ -75,8 +77,19 @@ static int32_t open_one(struct passthrough *p, int64_t snapshot, int fd)
 {
 	int32_t backing;
 
-	return passthrough_join(p, snapshot, &backing) ? backing
-						       : passthrough_enter(p, snapshot, fd);
+	return passthrough_join(p, snapshot, &not_kept, &backing)
+		       ? backing
+		       : passthrough_enter(p, snapshot, &not_kept, fd);
+}
+
+static int32_t open_kept(struct passthrough *p, int64_t snapshot, uint64_t stamp, uint64_t size)
+{
+	struct backing_kept kept = {stamp, size};
+	int32_t backing;
+
+	return passthrough_join(p, snapshot, &kept, &backing)
+		       ? backing
+		       : passthrough_enter(p, snapshot, &kept, 5);
 }
 
 static void test_off_until_the_kernel_lets_us(void **state)
@@ -129,13 +142,13 @@ static void test_the_first_open_decides(void **state)
 	assert_int_equal(open_one(p, 7, 5), 0);
 	passthrough_leave(p, 7);
 	passthrough_leave(p, 7);
-	assert_false(passthrough_join(p, 7, &backing));
+	assert_false(passthrough_join(p, 7, &not_kept, &backing));
 	int32_t first = open_one(p, 7, 5);
 
 	assert_true(first > 0);
 	assert_int_equal(open_one(p, 7, -1), first); /* evicted meanwhile: still that file */
 	/* somebody who saw it closed, and is late */
-	assert_int_equal(passthrough_enter(p, 7, 5), first);
+	assert_int_equal(passthrough_enter(p, 7, &not_kept, 5), first);
 	assert_int_equal(n_registered, 1);
 	for (int i = 0; i < 3; i++) {
 		assert_true(registered[first]);
@@ -228,8 +241,82 @@ static void test_another_process_takes_over(void **state)
 	for (int i = 0; i < 2; i++)
 		passthrough_leave(next, 1);
 	assert_false(registered[passed]);
-	assert_false(passthrough_join(next, 1, &backing));
+	assert_false(passthrough_join(next, 1, &not_kept, &backing));
 	passthrough_leave(next, 2);
+}
+
+/* The next open of the same bytes asks the kernel for nothing. */
+static void test_a_file_is_kept_for_the_next_open(void **state)
+{
+	struct passthrough *p = *state, *next;
+	int32_t first, other, backing;
+	int before;
+
+	passthrough_start(p, 1000);
+	first = open_kept(p, 1, 77, 100);
+	passthrough_leave(p, 1);
+	before = n_opened;
+	assert_true(registered[first]);
+	assert_int_equal(open_kept(p, 1, 77, 100), first);
+	assert_int_equal(open_kept(p, 1, 77, 100), first);
+	passthrough_leave(p, 1);
+	passthrough_leave(p, 1);
+	assert_int_equal(n_opened, before);
+
+	/* other bytes, or bytes nobody knows: the old file is not read again */
+	other = open_kept(p, 1, 78, 100);
+	assert_true(other > 0 && other != first);
+	assert_false(registered[first]);
+	passthrough_leave(p, 1);
+	assert_int_equal(open_one(p, 1, -1), 0);
+	assert_false(registered[other]);
+	assert_int_equal(open_kept(p, 1, 78, 100), 0); /* open through the cache */
+	passthrough_leave(p, 1);
+	passthrough_leave(p, 1);
+
+	/* another process finds it */
+	first = open_kept(p, 1, 79, 100);
+	passthrough_leave(p, 1);
+	assert_int_equal(passthrough_new(table, &next), 0);
+	(void)passthrough_free(p);
+	*state = next;
+	passthrough_start(next, 1000);
+	assert_int_equal(open_kept(next, 1, 79, 100), first);
+	passthrough_leave(next, 1);
+	assert_false(passthrough_join(next, 1, &not_kept, &backing));
+	assert_int_equal(n_registered, 0);
+}
+
+/* Neither many nor large ones are kept without a limit, and those that are open are never given up. */
+static void test_what_is_kept_is_bounded(void **state)
+{
+	struct passthrough *p = *state;
+	enum { MANY = 30000, LARGE = 64 };
+	int32_t open = 0;
+
+	passthrough_start(p, 1000);
+	open = open_kept(p, MANY, 5, 1 << 20);
+	for (int i = 0; i < MANY; i++) {
+		assert_true(open_kept(p, i, 5, 1000) > 0);
+		passthrough_leave(p, i);
+		assert_true(n_registered <= 8192 + 2);
+	}
+	assert_true(n_registered > 8000);
+	for (int i = 0; i < LARGE; i++) {
+		assert_true(open_kept(p, i, 6, UINT64_C(1) << 26) > 0);
+		passthrough_leave(p, i);
+	}
+	assert_true(n_registered <= 8192 + 2);
+	assert_true(registered[open]);
+	passthrough_leave(p, MANY);
+	assert_int_equal(open_kept(p, MANY, 5, 1 << 20), open);
+	passthrough_leave(p, MANY);
+	for (int i = 0; i <= MANY; i++) {
+		int32_t backing;
+
+		assert_false(passthrough_join(p, i, &not_kept, &backing));
+	}
+	assert_int_equal(n_registered, 0);
 }
 
 static void test_foreign_tables(void **state)
@@ -256,6 +343,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_more_than_the_table_holds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random_opens, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_process_takes_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_file_is_kept_for_the_next_open, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_kept_is_bounded, setup, teardown),
 		cmocka_unit_test(test_foreign_tables),
 	};
 
