@@ -150,6 +150,11 @@ int fetch_blob(struct fetch *f, const struct snap *s, int *ret_fd)
 	return r;
 }
 
+bool fetch_has_blob(struct fetch *f, const struct snap *s)
+{
+	return s->has_sha && cache_has(f->cache, &s->sha, NULL);
+}
+
 int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd)
 {
 	int r = fetch_blob(f, s, ret_fd);
@@ -169,7 +174,7 @@ bool fetch_is_local(struct fetch *f, const struct snap *s)
 
 	if (s->queued || (s->replicas && f->n_local == f->n_slots))
 		return true; /* the spool has it; there is no store but local ones */
-	if (s->has_sha && cache_has(f->cache, &s->sha, NULL))
+	if (fetch_has_blob(f, s))
 		return true;
 	if (!f->n_local || !s->replicas || places_load(f, s->id, &place, &n) < 0 || !n)
 		return false;
