@@ -297,7 +297,10 @@ static void a_full_disk_loses_nothing(void **state)
 	ok(fill_disk(h.state, filler));
 	ok(ingest_flush(f)); /* close never fails for that: the bytes are there */
 	r = ingest_write(f, filler, sizeof(filler), 1 << 20);
-	assert_int_equal(r, -ENOSPC);
+	if (r == -ENODATA) /* the catalog's log had room for it: it is a snapshot by now */
+		assert_int_equal(row_of(&h, b).state, UPLOAD_REGISTERED);
+	else
+		assert_int_equal(r, -ENOSPC);
 	for (int i = 0; i < 200 && r != 0; i++) /* the catalog's log has a little room of its own */
 		(void)!ingest_mkdir(h.in, dir, "more", 0755, 0, 0, &row);
 	int64_t next = run_due(&h, 20);
