@@ -25,6 +25,7 @@ int hash_end(struct hash *h, struct hashes *ret) MUST_CHECK;
 struct hash *hash_free(struct hash *h);
 int hash_fd(int fd, struct hashes *ret) MUST_CHECK; /* from offset 0 */
 void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[32]);
+int sha256_fd(int fd, struct sha256 *ret) MUST_CHECK; /* from offset 0 */
 int sha256_of(const void *data, size_t len, struct sha256 *ret) MUST_CHECK;
 
 /* ---- JPEG: header and both ends only; nothing is decoded ---- */

@@ -105,7 +105,7 @@ void trust_end(const struct cache *c)
 
 int blob_believe(const struct cache *c, const struct sha256 *sha, int fd)
 {
-	struct hashes got;
+	struct sha256 got;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
@@ -113,10 +113,10 @@ int blob_believe(const struct cache *c, const struct sha256 *sha, int fd)
 	/* From the future: the clock was set back, and its age says nothing. */
 	if (ns_of(&st.st_ctim) > c->doubted_ns && ns_of(&st.st_ctim) <= now_ns())
 		return 0;
-	int r = hash_fd(fd, &got);
+	int r = sha256_fd(fd, &got);
 	if (r < 0)
 		return r;
-	if (memcmp(&got.sha, sha, sizeof(*sha)) != 0)
+	if (memcmp(&got, sha, sizeof(*sha)) != 0)
 		return -EBADMSG;
 	(void)fchmod(fd, st.st_mode & 07777); /* only for its ctime */
 	return 0;

@@ -93,16 +93,16 @@ static int check_catalog(struct fsck *f)
 static int hash_blob(struct fsck *f, const struct sha256 *sha, bool *ret_good)
 {
 	CLEANUP(closep) int fd = -1;
-	struct hashes h;
+	struct sha256 got;
 	int r = cache_open(f->app->cache, sha, &fd);
 
-	*ret_good = true;
-	if (r == -ENOENT) /* evicted or settled meanwhile */
+	*ret_good = r != -EBADMSG;         /* torn by a power cut */
+	if (r == -ENOENT || r == -EBADMSG) /* evicted or settled meanwhile */
 		return 0;
 	if (r == 0)
-		r = hash_fd(fd, &h);
+		r = sha256_fd(fd, &got);
 	if (r == 0)
-		*ret_good = memcmp(&h.sha, sha, sizeof(*sha)) == 0;
+		*ret_good = memcmp(&got, sha, sizeof(*sha)) == 0;
 	return r;
 }
 

@@ -87,7 +87,7 @@ static int adopt(struct ingest *in, struct entry *e, const struct upload_row *ro
 }
 
 static int register_new(struct ingest *in, struct entry *e, const struct upload_row *row,
-			const struct jpeg_info *jpeg, const struct hashes *h, bool final)
+			const struct jpeg_info *jpeg, const struct sha256 *sha, bool final)
 {
 	CLEANUP(sidecar_done) struct sidecar side = {0};
 	CLEANUP(buf_done) struct buf origin = BUF(8192);
@@ -116,7 +116,7 @@ static int register_new(struct ingest *in, struct entry *e, const struct upload_
 		.zone_min = when.zone_min,
 		.time_source = when.source,
 		.size = row->size,
-		.sha = h->sha,
+		.sha = *sha,
 		.width = jpeg->width,
 		.height = jpeg->height,
 		.sidecar = &side,
@@ -140,19 +140,19 @@ static int take_picture(struct ingest *in, struct entry *e, const struct upload_
 {
 	char stem[NAME_LIMIT + 1];
 	struct jpeg_info jpeg;
-	struct hashes h;
+	struct sha256 sha;
 	struct snap s;
 	int r = row->size > PICTURE_BYTES ? -EFBIG : jpeg_probe_fd(e->fd, &jpeg, why);
 
 	if (r == -EFBIG)
 		(void)snprintf(why, WHY_MAX, "is larger than %u MiB", PICTURE_BYTES >> 20);
 	if (r == 0)
-		r = hash_fd(e->fd, &h);
+		r = sha256_fd(e->fd, &sha);
 	if (r < 0)
 		return r;
 	stem_of(row->name, stem);
-	r = catalog_find_sha(in->cat, &h.sha, stem, &s);
-	r = r == -ENOENT ? register_new(in, e, row, &jpeg, &h, final)
+	r = catalog_find_sha(in->cat, &sha, stem, &s);
+	r = r == -ENOENT ? register_new(in, e, row, &jpeg, &sha, final)
 	    : r == 0     ? adopt(in, e, row, s.id)
 			 : r;
 	if (r == -EINVAL)

@@ -220,7 +220,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 	CLEANUP(sidecar_done) struct sidecar side = {0};
 	CLEANUP(buf_done) struct buf origin = BUF(8192);
 	char camera[CAMERA_MAX + 1], title[NAME_LIMIT + 1];
-	struct hashes h;
+	struct sha256 sha;
 	struct when when;
 	struct companions beside;
 	bool has_side = sidecar_beside(in, row, jpeg->width, jpeg->height, &side, &beside) == 0;
@@ -230,7 +230,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 		look_later(in, row, UPLOAD_WAITING, QUIET_US);
 		return 0;
 	}
-	int r = hash_fd(e->fd, &h);
+	int r = sha256_fd(e->fd, &sha);
 
 	if (r == 0)
 		r = upload_origin(path, &origin);
@@ -245,7 +245,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 		.zone_min = when.zone_min,
 		.time_source = when.source,
 		.size = row->size,
-		.sha = h.sha,
+		.sha = sha,
 		.width = jpeg->width,
 		.height = jpeg->height,
 		.sidecar = has_side ? &side : NULL,

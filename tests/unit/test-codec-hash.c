@@ -53,6 +53,7 @@ static void of_a_file_from_its_start(void **state)
 	int fd = memfd_create("hash", MFD_CLOEXEC);
 	char *text = malloc(N);
 	struct hashes got;
+	struct sha256 sha;
 
 	assert_true(fd >= 0);
 	memset(text, 'a', N);
@@ -62,9 +63,12 @@ static void of_a_file_from_its_start(void **state)
 	assert_hex(got.sha.b, 32,
 		   "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 	assert_hex(got.md5, 16, "7707d6ae4e027c70eea2a935c2296f21");
+	assert_int_equal(sha256_fd(fd, &sha), 0);
+	assert_memory_equal(&sha, &got.sha, sizeof(sha));
 	close(fd);
 	free(text);
 	assert_int_equal(hash_fd(-1, &got), -EBADF);
+	assert_int_equal(sha256_fd(-1, &sha), -EBADF);
 }
 
 static void hmac_vectors(void **state)
