@@ -47,10 +47,10 @@ void ingest_settle_when_durable(struct ingest *in, const struct sha256 *sha, boo
 /* Something was accepted since the last call, and may not be on disk yet (the durability tick asks). */
 bool ingest_take_activity(struct ingest *in);
 
-/* ---- the tree; parent 0 is upload/ itself.  Rows come with live size and mtime ---- */
+/* ---- the tree; parent 0 is upload/ itself.  Rows come with live size and times ---- */
 struct upload_file;
 int ingest_entry(struct ingest *in, int64_t id, struct upload_row *ret)
-	MUST_CHECK; /* also of unlinked entries that are open */
+	MUST_CHECK; /* also of unlinked entries that are open: these have no name */
 int ingest_lookup(struct ingest *in, int64_t parent, const char *name, struct upload_row *ret)
 	MUST_CHECK;
 int ingest_list(struct ingest *in, int64_t parent, const char *after, unsigned limit, upload_fn *fn,

@@ -89,6 +89,7 @@ void fs_upload_attr(struct fs *fs, const struct upload_row *row, struct stat *st
 
 	base_attr(fs, (struct node){.kind = NODE_UPLOAD, .id = row->id},
 		  (row->is_dir ? S_IFDIR : S_IFREG) | (row->mode & 07777), st);
+	st->st_nlink = row->name[0] || row->id == 0 ? 1 : 0;
 	st->st_uid = row->uid;
 	st->st_gid = row->gid;
 	st->st_size = row->is_dir ? 0 : (off_t)row->size;

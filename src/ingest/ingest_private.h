@@ -30,8 +30,8 @@ struct entry {
 	_Atomic bool dirty; /* changed since it was last looked at */
 	_Atomic int64_t snapshot; /* it was last registered as; 0: never */
 	_Atomic bool
-		unlinked; /* its row is gone; `last` has what it was (written once, before the flag) */
-	struct upload_row last;
+		unlinked; /* its row is gone; `last`, written before the flag, has what it was */
+	struct upload_row last; /* lock, once it is unlinked */
 };
 
 struct upload_file {

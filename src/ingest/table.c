@@ -137,8 +137,11 @@ void entry_live(struct ingest *in, const struct entry *e, struct upload_row *row
 		return;
 	}
 	int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	int64_t ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
 
 	row->size = (uint64_t)st.st_size;
 	row->mtime_set = row->mtime_set && row->mtime_ns == mtime_ns; /* a later write unsets it */
 	row->mtime_ns = mtime_ns;
+	if (row->ctime_ns < ctime_ns) /* written since */
+		row->ctime_ns = ctime_ns;
 }

@@ -22,7 +22,10 @@ int ingest_entry(struct ingest *in, int64_t id, struct upload_row *ret)
 	int r = 0;
 
 	if (e && e->unlinked) {
+		pthread_rwlock_rdlock(&e->lock);
 		row = e->last;
+		pthread_rwlock_unlock(&e->lock);
+		row.name[0] = '\0';
 		row.state = e->registered ? UPLOAD_REGISTERED : UPLOAD_OPEN;
 	} else {
 		r = catalog_upload(in->cat, id, &row);
@@ -398,6 +401,20 @@ static int set_file_mtime(int fd, int64_t mtime_ns)
 	return futimens(fd, ts) < 0 ? -errno : 0;
 }
 
+/* What fstat shows of an entry that lives on in its handles. */
+static void set_last(struct upload_row *last, const struct upload_row *row, unsigned mask)
+{
+	last->ctime_ns = now_us() * 1000;
+	if (mask & UPLOAD_SET_MODE)
+		last->mode = row->mode;
+	if (mask & UPLOAD_SET_MTIME)
+		last->mtime_ns = row->mtime_ns;
+	if (mask & UPLOAD_SET_OWNER) {
+		last->uid = row->uid;
+		last->gid = row->gid;
+	}
+}
+
 static int set_locked(struct ingest *in, struct entry *e, const struct upload_row *row,
 		      unsigned mask)
 {
@@ -409,7 +426,11 @@ static int set_locked(struct ingest *in, struct entry *e, const struct upload_ro
 		r = set_file_mtime(e->fd, row->mtime_ns);
 	if (r == 0)
 		r = catalog_upload_set(in->cat, &set, mask, NULL, false);
-	return r == -ENOENT && e->unlinked ? 0 : r;
+	if (r == -ENOENT && e->unlinked) {
+		set_last(&e->last, row, mask);
+		r = 0;
+	}
+	return r;
 }
 
 int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row, unsigned mask)
