@@ -196,7 +196,8 @@ static void file_write(fuse_req_t req, struct handle *h, const char *data, size_
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(req, ino, fi, fi->flags);
+	/* What is written back from a map comes without flags. */
+	struct handle *h = handle_of(req, ino, fi, O_RDWR);
 	int r;
 
 	if (!h)

@@ -31,6 +31,11 @@ def unfit():
     return None
 
 
+def resends():
+    """Kernel 6.9 can ask again what a worker left unanswered."""
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 9)
+
+
 def mount_entry(path):
     """The /proc/self/mountinfo fields of the topmost mount at `path`, or None.  Never touches the mount."""
     found = None

@@ -22,12 +22,7 @@ STALL = 20      # seconds; 3 are promised, on a machine that does nothing else
 OFF = ("-o", "takeover=no")
 
 
-def resends():
-    """Kernel 6.9 can ask again."""
-    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 9)
-
-
-needs_resend = pytest.mark.skipif(not resends(), reason="this kernel cannot ask again what was not answered")
+needs_resend = pytest.mark.skipif(not mounts.resends(), reason="this kernel cannot ask again what was not answered")
 
 
 def named(n):
