@@ -1,11 +1,10 @@
 /* xml.c - the few XML answers we read: S3 listings and errors, a Foscam result; by expat.
  *
  * A document type is refused outright (no entities, so no amplification); sizes, depth and text are bounded. */
-#include "shutterfs/codec.h"
+#include "xml.h"
 #include "text.h"
 
 #include <errno.h>
-#include <expat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,19 @@ enum {
 	XML_NAME = 32, /* longer names are none of those we know */
 	PAGE_OBJECTS = 1000,
 };
+
+int xml_failed(XML_Parser parser, char why[WHY_MAX])
+{
+	enum XML_Error e = XML_GetErrorCode(parser);
+
+#ifdef HAVE_XML_LINE_64 /* expat deprecates the other where it has this one */
+	unsigned long line = (unsigned long)XML_GetCurrentLineNumber64(parser);
+#else
+	unsigned long line = (unsigned long)XML_GetCurrentLineNumber(parser);
+#endif
+	why_set(why, "is not XML at line %lu: %s", line, XML_ErrorString(e));
+	return e == XML_ERROR_NO_MEMORY ? -ENOMEM : -EBADMSG;
+}
 
 /* One parse.  `element` is called at the end of each leaf and parent alike with the text directly before its end tag;
  * depth 1 is the root.  Non-zero ends the parse with it. */
@@ -120,13 +132,8 @@ static int walk_run(struct walk *w, const char *xml, size_t len)
 	XML_SetElementHandler(w->parser, on_start, on_end);
 	XML_SetCharacterDataHandler(w->parser, on_text);
 	XML_SetStartDoctypeDeclHandler(w->parser, on_doctype);
-	if (XML_Parse(w->parser, xml, (int)len, XML_TRUE) != XML_STATUS_OK && !w->result) {
-		enum XML_Error e = XML_GetErrorCode(w->parser);
-
-		w->result = e == XML_ERROR_NO_MEMORY ? -ENOMEM : -EBADMSG;
-		why_set(w->why, "is not XML at line %lu: %s",
-			(unsigned long)XML_GetCurrentLineNumber(w->parser), XML_ErrorString(e));
-	}
+	if (XML_Parse(w->parser, xml, (int)len, XML_TRUE) != XML_STATUS_OK && !w->result)
+		w->result = xml_failed(w->parser, w->why);
 	XML_ParserFree(w->parser);
 	return w->result;
 }

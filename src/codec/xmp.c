@@ -3,9 +3,9 @@
  * A document type is refused outright (no entities); size, depth and texts are bounded. */
 #include "foreign.h"
 #include "text.h"
+#include "xml.h"
 
 #include <errno.h>
-#include <expat.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -278,13 +278,8 @@ int xmp_parse(const char *text, size_t len, struct sidecar *s, char *why)
 	XML_SetElementHandler(x.parser, on_start, on_end);
 	XML_SetCharacterDataHandler(x.parser, on_text);
 	XML_SetStartDoctypeDeclHandler(x.parser, on_doctype);
-	if (XML_Parse(x.parser, text, (int)len, XML_TRUE) != XML_STATUS_OK && !x.result) {
-		enum XML_Error e = XML_GetErrorCode(x.parser);
-
-		x.result = e == XML_ERROR_NO_MEMORY ? -ENOMEM : -EBADMSG;
-		why_set(why, "is not XML at line %lu: %s",
-			(unsigned long)XML_GetCurrentLineNumber(x.parser), XML_ErrorString(e));
-	}
+	if (XML_Parse(x.parser, text, (int)len, XML_TRUE) != XML_STATUS_OK && !x.result)
+		x.result = xml_failed(x.parser, why);
 	XML_ParserFree(x.parser);
 	if (x.result == 0)
 		x.result = add_labels(&x);
