@@ -46,9 +46,10 @@ int db_errno(struct db *db, int code)
 
 static int configure(struct db *db, bool writable)
 {
-	/* Readers may be dozens: a small cache each, and no mmap, whose pages would count as
+	/* Readers may be dozens, and each fills its cache once the catalog is larger: little each (what it
+	 * lacks comes from the kernel's memory, as fast), and no mmap, whose pages would count as
 	 * resident for each of them. */
-	static const char reader[] = "PRAGMA query_only = 1; PRAGMA cache_size = -2048;";
+	static const char reader[] = "PRAGMA query_only = 1; PRAGMA cache_size = -512;";
 	static const char writer[] =
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = 1;"
 		"PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY; PRAGMA "

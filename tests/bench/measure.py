@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 
-from processes import clean_env, run
+from processes import clean_env, memory_kib, reset_peak, run  # memory_kib and reset_peak for the cases
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -39,27 +39,6 @@ def cpu_seconds(pids):
         except OSError:
             pass
     return used / TICK
-
-
-def memory_kib(pids, field="VmHWM"):
-    """Peak (VmHWM) or present (VmRSS) resident memory of all these processes."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/status") as f:
-                total += next((int(line.split()[1]) for line in f if line.startswith(field)), 0)
-        except OSError:
-            pass
-    return total
-
-
-def reset_peak(pids):
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/clear_refs", "w") as f:
-                f.write("5")
-        except OSError:
-            pass
 
 
 class Tools:

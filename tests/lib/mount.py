@@ -36,6 +36,11 @@ def resends():
     return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 9)
 
 
+def sanitized():
+    with open(PROGRAM, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def mount_entry(path):
     """The /proc/self/mountinfo fields of the topmost mount at `path`, or None.  Never touches the mount."""
     found = None

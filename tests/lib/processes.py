@@ -125,3 +125,24 @@ def reader(path):
     """Starts a program that reads a file and that Ctrl-C ends: a suite started in the background has SIGINT ignored."""
     return subprocess.Popen(["env", "--default-signal=INT", "cat", path], stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL, env=clean_env())
+
+
+def memory_kib(pids, field="VmHWM"):
+    """Peak (VmHWM) or present (VmRSS) resident memory of all these processes."""
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/status") as f:
+                total += next((int(line.split()[1]) for line in f if line.startswith(field)), 0)
+        except OSError:
+            pass
+    return total
+
+
+def reset_peak(pids):
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/clear_refs", "w") as f:
+                f.write("5")
+        except OSError:
+            pass

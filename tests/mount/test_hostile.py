@@ -35,11 +35,6 @@ def numbered(data, n):
     return data[:2] + struct.pack(">BBHI", 0xff, 0xfe, 6, n) + data[2:]
 
 
-def sanitized():
-    with open(mounts.PROGRAM, "rb") as f:
-        return b"__asan_init" in f.read()
-
-
 def peaks(pid):
     """(name, KiB) of the process and all below it: the most memory that each has had."""
     found = []
@@ -57,7 +52,7 @@ def peaks(pid):
 def assert_small(mount):
     seen = peaks(mount.process.pid)
     assert any("decoder" in name for name, _ in seen), f"no decoder among {seen}"
-    if not sanitized():
+    if not mounts.sanitized():
         assert max(kib for _, kib in seen) <= RSS_KIB, seen
 
 
