@@ -150,9 +150,11 @@ int fetch_blob(struct fetch *f, const struct snap *s, int *ret_fd)
 	return r;
 }
 
-bool fetch_has_blob(struct fetch *f, const struct snap *s)
+bool fetch_is_cached(struct fetch *f, const struct snap *s)
 {
-	return s->has_sha && cache_has(f->cache, &s->sha, NULL);
+	enum blob_area area;
+
+	return s->has_sha && cache_has(f->cache, &s->sha, &area) && area == BLOB_CACHE;
 }
 
 int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd)
@@ -174,7 +176,7 @@ bool fetch_is_local(struct fetch *f, const struct snap *s)
 
 	if (s->queued || (s->replicas && f->n_local == f->n_slots))
 		return true; /* the spool has it; there is no store but local ones */
-	if (fetch_has_blob(f, s))
+	if (s->has_sha && cache_has(f->cache, &s->sha, NULL))
 		return true;
 	if (!f->n_local || !s->replicas || places_load(f, s->id, &place, &n) < 0 || !n)
 		return false;

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 enum { INODES_MAX = 16384, BUCKETS = 8192, NONE = 0, IDLE_MAX = 8192 };
-#define IDLE_BYTES (UINT64_C(1) << 30) /* what an eviction could not free at once */
 
 /* Kernel 6.9; the headers of Debian 12 are older. */
 struct backing_map {
@@ -56,6 +55,7 @@ struct passthrough {
 	int fd;          /* borrowed: the session's; set before `on` */
 	_Atomic bool on; /* set once, before the first open */
 	_Atomic bool worked, refused;
+	uint64_t keep_bytes; /* set before `on` */
 	pthread_mutex_t lock;
 	struct table *table; /* lock */
 };
@@ -132,12 +132,13 @@ static void backing_close(const struct passthrough *p, int32_t backing)
 		(void)ioctl(p->fd, BACKING_CLOSE, &id);
 }
 
-void passthrough_start(struct passthrough *p, int fd)
+void passthrough_start(struct passthrough *p, int fd, uint64_t keep_bytes)
 {
 	CLEANUP(closep) int probe = memfd_create("shutterfs-probe", MFD_CLOEXEC);
 	int32_t backing;
 
 	p->fd = fd;
+	p->keep_bytes = keep_bytes;
 	backing = probe < 0 ? -errno : backing_open(p, probe);
 	if (backing < 0) {
 		log_debug("pictures are not passed through: %s", strerrordesc_np(-backing));
@@ -282,15 +283,16 @@ int32_t passthrough_enter(struct passthrough *p, int64_t snapshot, const struct 
 }
 
 /* Kept for the next open; too many: the next one in turn goes.  What the caller is to close, or 0. */
-static int32_t leave_last(struct table *t, _Atomic uint32_t *at)
+static int32_t leave_last(const struct passthrough *p, _Atomic uint32_t *at)
 {
+	struct table *t = p->table;
 	struct slot *s = &t->slot[*at];
 
-	if (s->backing <= 0 || !s->kept.stamp || s->kept.size > IDLE_BYTES)
+	if (s->backing <= 0 || !s->kept.stamp || s->kept.size > p->keep_bytes)
 		return take_out(t, at);
 	t->idle++;
 	t->idle_bytes += s->kept.size;
-	return t->idle > IDLE_MAX || t->idle_bytes > IDLE_BYTES ? give_up_idle(t) : 0;
+	return t->idle > IDLE_MAX || t->idle_bytes > p->keep_bytes ? give_up_idle(t) : 0;
 }
 
 void passthrough_leave(struct passthrough *p, int64_t snapshot)
@@ -305,7 +307,7 @@ void passthrough_leave(struct passthrough *p, int64_t snapshot)
 	if (*at == NONE || !s->opens)
 		t->untracked -= t->untracked > 0;
 	else if (--s->opens == 0)
-		backing = leave_last(t, at);
+		backing = leave_last(p, at);
 	pthread_mutex_unlock(&p->lock);
 	backing_close(p, backing);
 }

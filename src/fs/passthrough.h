@@ -16,13 +16,13 @@ struct passthrough *passthrough_free(struct passthrough *p);
 int passthrough_table(int *ret_fd) MUST_CHECK; /* an empty one */
 
 /* The kernel at `fd` agreed to passthrough: from now on, if it lets us (privilege). */
-void passthrough_start(struct passthrough *p, int fd);
+void passthrough_start(struct passthrough *p, int fd, uint64_t keep_bytes);
 bool passthrough_on(const struct passthrough *p); /* NULL: no */
 /* Whether pictures can be served so, as far as it is known. */
 bool passthrough_works(const struct passthrough *p);
 
 /* Whose bytes a backing file holds, so that it can be kept for the next open: one message less than half of them.  At most 8,192
- * files and 1 GiB are kept that nobody has open. */
+ * files are kept that nobody has open, and no more bytes than passthrough_start was told: an eviction does not free them at once. */
 struct backing_kept {
 	uint64_t stamp; /* of the bytes, which never change in that file; 0: do not keep it */
 	uint64_t size;

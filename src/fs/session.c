@@ -87,6 +87,17 @@ static uint32_t wanted(const struct fs *fs)
 	return fs->choice.no_passthrough ? flags & ~FLAGS2_PASSTHROUGH : flags;
 }
 
+/* Of pictures that nobody has open: little beside the disk, for an eviction does not free them at once. */
+static uint64_t keep_bytes(const struct fs *fs)
+{
+	enum { SHARE = 64 };
+	const uint64_t most = UINT64_C(1) << 30;
+	uint64_t total = 0, avail;
+
+	fs->parts.space(fs->parts.ghost_user, &total, &avail);
+	return total / SHARE < most ? total / SHARE : most;
+}
+
 static ssize_t write_init(struct fs *fs, int fd, struct iovec *iov, int count, bool again)
 {
 	const struct fuse_out_header *head = iov[0].iov_base;
@@ -109,7 +120,7 @@ static ssize_t write_init(struct fs *fs, int fd, struct iovec *iov, int count, b
 		n = write(fd, &reply, sizeof(reply));
 	fs->connected = n >= 0;
 	if (n >= 0 && (flags & FLAGS2_PASSTHROUGH))
-		passthrough_start(fs->passthrough, fd);
+		passthrough_start(fs->passthrough, fd, keep_bytes(fs));
 	return n;
 }
 

@@ -47,6 +47,20 @@ struct orders {
 
 static struct orders *orders;
 
+static int whole_disk = -1; /* powerfs's file for syncfs; opened before the worker is confined */
+
+/* High: the low numbers have meanings between the supervisor and its workers. */
+static void open_whole_disk(void)
+{
+	const char *path = getenv("FAULTS_SYNCFS");
+	int fd = path ? (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return;
+	whole_disk = fcntl(fd, F_DUPFD_CLOEXEC, 500);
+	(void)syscall(SYS_close, fd);
+}
+
 __attribute__((constructor)) static void faults_start(void)
 {
 	const char *path = getenv("FAULTS_FILE");
@@ -60,6 +74,7 @@ __attribute__((constructor)) static void faults_start(void)
 	if (p == MAP_FAILED)
 		abort();
 	orders = p;
+	open_whole_disk();
 }
 
 /* True: this call is to fail with errno. */
@@ -121,15 +136,9 @@ BY_FD(COPY, ssize_t, copy_file_range,
 /* A FUSE file system never hears of it: powerfs has a file for that ($FAULTS_SYNCFS). */
 int syncfs(int fd)
 {
-	const char *path = getenv("FAULTS_SYNCFS");
-	int r = counts(fd) && fails(SYNCFS) ? -1 : REAL(syncfs)(fd), all;
+	int r = counts(fd) && fails(SYNCFS) ? -1 : REAL(syncfs)(fd);
 
-	if (r < 0 || !path)
-		return r;
-	all = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-	r = all < 0 ? -1 : REAL(fsync)(all);
-	(void)syscall(SYS_close, all);
-	return r;
+	return r < 0 || whole_disk < 0 ? r : REAL(fsync)(whole_disk);
 }
 
 BY_NAME(LINK, linkat, (int a, const char *b, int c, const char *d, int f), a, b, c, d, f)

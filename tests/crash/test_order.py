@@ -40,7 +40,7 @@ def test_bytes_then_name_then_row_then_answer(tmp_path, say):
     life = Life(tmp_path / "life", more="durability = close\n")
     life.start()
     trace = str(tmp_path / "trace")
-    tracer = Process(["strace", "-f", "-y", "-ttt", "-T", "-s", "300", "-o", trace, "-e", "trace=" + TRACED, "-p", life.process.pid],
+    tracer = Process(["strace", "-f", "-y", "-ttt", "-T", "-s", "300", "-o", trace, "-e", "trace=" + TRACED, "-p", life.worker()],
                      tmp_path / "strace.log")
     try:
         life.make_camera()

@@ -100,10 +100,10 @@ static void test_off_until_the_kernel_lets_us(void **state)
 	assert_false(passthrough_on(p));
 	assert_false(passthrough_works(p));
 	refusal = EPERM;
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	assert_false(passthrough_on(p));
 	refusal = 0;
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	assert_true(passthrough_on(p));
 	assert_true(passthrough_works(p));
 }
@@ -112,7 +112,7 @@ static void test_file_systems_that_cannot(void **state)
 {
 	struct passthrough *p = *state;
 
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	refusal = ELOOP;
 	assert_int_equal(open_one(p, 1, 5), 0);
 	assert_true(passthrough_on(p)); /* other pictures lie elsewhere */
@@ -135,7 +135,7 @@ static void test_the_first_open_decides(void **state)
 	struct passthrough *p = *state;
 	int32_t backing;
 
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	assert_int_equal(open_one(p, 7, -1), 0);
 	assert_int_equal(open_one(p, 7, 5), 0);
 	passthrough_leave(p, 7);
@@ -164,7 +164,7 @@ static void test_more_than_the_table_holds(void **state)
 	static int32_t backing[MANY];
 	int through = 0;
 
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	for (int i = 0; i < MANY; i++) {
 		backing[i] = open_one(p, i, 5);
 		through += backing[i] > 0;
@@ -193,7 +193,7 @@ static void test_random_opens(void **state)
 	} kernel[INODES] = {{0}};
 	int passed = 0, cached = 0;
 
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	srandom(7);
 	for (int i = 0; i < OPENS; i++) {
 		int64_t s = random() % INODES;
@@ -225,14 +225,14 @@ static void test_another_process_takes_over(void **state)
 	struct passthrough *p = *state, *next;
 	int32_t passed, cached, backing;
 
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	passed = open_one(p, 1, 5);
 	cached = open_one(p, 2, -1);
 	assert_true(passed > 0 && cached == 0);
 	assert_int_equal(passthrough_new(table, &next), 0);
 	*state = next;
 	(void)passthrough_free(p);
-	passthrough_start(next, 1000);
+	passthrough_start(next, 1000, 1 << 30);
 	assert_int_equal(open_one(next, 1, 5), passed);
 	assert_int_equal(open_one(next, 2, 5), 0);
 	passthrough_leave(next, 2);
@@ -252,7 +252,7 @@ static void test_a_file_is_kept_for_the_next_open(void **state)
 	int32_t first, other, backing;
 	int before;
 
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	first = open_kept(p, 1, 77, 100);
 	passthrough_leave(p, 1);
 	before = n_opened;
@@ -280,7 +280,7 @@ static void test_a_file_is_kept_for_the_next_open(void **state)
 	assert_int_equal(passthrough_new(table, &next), 0);
 	(void)passthrough_free(p);
 	*state = next;
-	passthrough_start(next, 1000);
+	passthrough_start(next, 1000, 1 << 30);
 	assert_int_equal(open_kept(next, 1, 79, 100), first);
 	passthrough_leave(next, 1);
 	assert_false(passthrough_join(next, 1, &not_kept, &backing));
@@ -294,7 +294,7 @@ static void test_what_is_kept_is_bounded(void **state)
 	enum { MANY = 30000, LARGE = 64 };
 	int32_t open = 0;
 
-	passthrough_start(p, 1000);
+	passthrough_start(p, 1000, 1 << 30);
 	open = open_kept(p, MANY, 5, 1 << 20);
 	for (int i = 0; i < MANY; i++) {
 		assert_true(open_kept(p, i, 5, 1000) > 0);
