@@ -157,21 +157,28 @@ int blob_fd(struct blob_writer *w)
 }
 
 /* There is a file of that name.  0: it is sound and stands for ours; -EAGAIN: it was not (a power cut leaves such ones) and
- * is gone. */
+ * is gone.  One that could only not be looked at stays: it may be all there is of an accepted picture. */
 static int judge_existing(struct cache *c, enum blob_area area, const struct sha256 *sha,
 			  uint64_t size)
 {
 	struct blob_path p;
 	struct stat st;
+	int r;
 
 	blob_path(c, area, sha, &p);
 	CLEANUP(closep) int fd = open(p.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 && errno == ENOENT)
-		return -EAGAIN;
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size &&
-	    blob_believe(c, sha, fd) == 0)
-		return 0;
-	int r = cache_drop(c, sha, area);
+	if (fd < 0 && errno != ELOOP && errno != ENXIO)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	if (fd >= 0) {
+		if (fstat(fd, &st) < 0)
+			return -errno;
+		if (S_ISREG(st.st_mode) && (uint64_t)st.st_size == size) {
+			r = blob_believe(c, sha, fd);
+			if (r != -EBADMSG)
+				return r;
+		}
+	}
+	r = cache_drop(c, sha, area);
 	return r == 0 || r == -ENOENT ? -EAGAIN : r;
 }
 

@@ -101,16 +101,22 @@ int shard_each(const struct cache *c, enum blob_area area, unsigned shard, entry
 
 	shard_path(c, area, shard, &p);
 	CLEANUP(dir_closep) DIR *d = opendir(p.s);
+	int trouble = 0; /* what cannot be looked at does not hide the rest */
 	if (!d)
 		return errno == ENOENT ? 0 : -errno;
 	for (;;) {
 		errno = 0;
 		const struct dirent *e = readdir(d);
 		if (!e)
-			return -errno;
-		if (!name_parse(e->d_name, shard, &sha) ||
-		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(st.st_mode))
+			return errno != 0 ? -errno : trouble;
+		if (!name_parse(e->d_name, shard, &sha))
+			continue;
+		if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno != ENOENT)
+				trouble = -errno;
+			continue;
+		}
+		if (!S_ISREG(st.st_mode))
 			continue;
 		int r = fn(user, &sha, &st);
 		if (r)

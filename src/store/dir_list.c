@@ -69,15 +69,15 @@ static int compare_names(const void *a, const void *b, void *text)
 	return strcmp(base + *(const size_t *)a, base + *(const size_t *)b);
 }
 
-/* DT_REG or DT_DIR; else something that is no object: links, special files, what has just gone. */
-static unsigned char type_of(int fd, const struct dirent *e)
+/* DT_REG or DT_DIR; else something that is no object: links, special files, what has just gone; or -errno. */
+static int type_of(int fd, const struct dirent *e)
 {
 	struct stat st;
 
 	if (e->d_type != DT_UNKNOWN)
 		return e->d_type;
 	if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return DT_UNKNOWN;
+		return errno == ENOENT ? DT_UNKNOWN : -errno;
 	return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
@@ -85,8 +85,7 @@ static int names_read(DIR *dir, struct names *ret)
 {
 	for (;;) {
 		const struct dirent *e;
-		unsigned char type;
-		int r;
+		int r, type;
 
 		errno = 0;
 		e = readdir(dir);
@@ -96,6 +95,8 @@ static int names_read(DIR *dir, struct names *ret)
 		    strncmp(e->d_name, DIR_TEMP_PREFIX, strlen(DIR_TEMP_PREFIX)) == 0)
 			continue;
 		type = type_of(dirfd(dir), e);
+		if (type < 0)
+			return type;
 		if (type != DT_REG && type != DT_DIR)
 			continue;
 		r = names_add(ret, e->d_name, type == DT_DIR);
@@ -144,7 +145,12 @@ static int give(struct walk *w, int dirfd, const char *name)
 
 	if (!is_wanted(w, w->path.data) || o.key[0] == '\0')
 		return 0;
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			note_trouble(w, -errno);
+		return 0;
+	}
+	if (!S_ISREG(st.st_mode))
 		return 0;
 	dir_etag(&st, etag, sizeof(etag));
 	o.etag = etag;
