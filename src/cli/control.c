@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CLIENTS = 16, REQUEST_S = 10, READ_BYTES = 65536 };
+enum { CLIENTS = 16, REQUEST_S = 10, READ_BYTES = 65536, SHORTAGE_MS = 100 };
 
 struct client {
 	struct control *control;
@@ -30,6 +30,7 @@ struct client {
 struct control {
 	struct app *app;
 	int listen_fd, wake_fd, dir_fd;
+	int spare_fd; /* given up to tell a client that there are no more; -1: it could not be had again. Of the control thread */
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards client[].fd, joinable, ending */
 	struct client client[CLIENTS];
@@ -117,6 +118,38 @@ static void *client_thread(void *arg)
 }
 
 /* ---- listening ---- */
+static void refuse(int fd, const char *why)
+{
+	char text[160];
+	int n = snprintf(text, sizeof(text), "err %s\nexit 1\n", why);
+
+	(void)send(fd, text, (size_t)n, MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
+	(void)close(fd);
+}
+
+static int open_spare(void)
+{
+	return eventfd(0, EFD_CLOEXEC); /* needs no path: the worker is confined */
+}
+
+/* Who waits for a mount without descriptors is told so: else it would wait for as long as that lasts, and this thread would not
+ * rest. */
+static void refuse_for_want(struct control *control)
+{
+	int fd;
+
+	closep(&control->spare_fd);
+	fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		refuse(fd,
+		       "the mount has no file descriptor left: raise its limit (ulimit -n, LimitNOFILE)");
+	else
+		(void)poll(&(struct pollfd){.fd = control->wake_fd, .events = POLLIN}, 1,
+			   SHORTAGE_MS);
+	control->spare_fd = open_spare();
+}
+
 /* Under the lock. */
 static void start_client(struct control *control, int fd)
 {
@@ -143,14 +176,15 @@ static void start_client(struct control *control, int fd)
 	for (size_t i = 0; i < CLIENTS; i++)
 		if (control->client[i].fd == fd)
 			control->client[i].fd = -1;
-	(void)!write(fd, "err the mount is busy with other verbs\nexit 1\n", 46);
-	(void)close(fd);
+	refuse(fd, "the mount is busy with other verbs");
 }
 
 static void accept_client(struct control *control)
 {
 	int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		refuse_for_want(control);
 	if (fd < 0)
 		return;
 	if (!is_allowed(fd)) {
@@ -244,6 +278,7 @@ static struct control *control_free(struct control *control)
 		(void)unlinkat(control->dir_fd, "control.sock", 0);
 	closep(&control->listen_fd);
 	closep(&control->wake_fd);
+	closep(&control->spare_fd);
 	closep(&control->dir_fd);
 	pthread_mutex_destroy(&control->lock);
 	free(control);
@@ -263,6 +298,7 @@ int control_start(struct app *app, struct control **ret)
 	for (size_t i = 0; i < CLIENTS; i++)
 		control->client[i] = (struct client){.control = control, .fd = -1};
 	control->wake_fd = eventfd(0, EFD_CLOEXEC);
+	control->spare_fd = open_spare();
 	r = control->wake_fd < 0 ? -errno : listen_at(control, app->conf->state);
 	if (r == 0)
 		r = -pthread_create(&control->thread, NULL, control_thread, control);

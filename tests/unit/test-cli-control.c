@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -250,6 +251,39 @@ static void clients_that_leave_or_stay(void **state)
 		ok(close(fd[i]));
 }
 
+/* A client is answered, and the mount works again once it has descriptors. */
+static void no_descriptor_left(void **state)
+{
+	struct house *h = *state;
+	struct control *c = control_of(h);
+	struct rlimit was, now;
+	struct sockaddr_un to;
+	char got[256] = "";
+	size_t len = 0;
+	int dir, probe, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	ok(control_address(h->conf->state, &dir, &to));
+	ok(getrlimit(RLIMIT_NOFILE, &was));
+	probe = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	now = (struct rlimit){.rlim_cur = (rlim_t)probe, .rlim_max = was.rlim_max};
+	ok(close(probe));
+	ok(setrlimit(RLIMIT_NOFILE, &now));
+	assert_int_equal(open("/dev/null", O_RDONLY | O_CLOEXEC), -1);
+	ok(connect(fd, (struct sockaddr *)&to, sizeof(to)));
+	while (len < sizeof(got) - 1 && (n = read(fd, got + len, sizeof(got) - 1 - len)) > 0)
+		len += (size_t)n;
+	got[len] = '\0';
+	ok(setrlimit(RLIMIT_NOFILE, &was));
+	assert_non_null(strstr(got, "no file descriptor left"));
+	assert_non_null(strstr(got, "exit 1"));
+	assert_int_equal(ASK(h, "status"), 0);
+	ok(close(fd));
+	ok(close(dir));
+	assert_null(control_stop(c));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(verbs_are_answered, house_open, house_close),
 		cmocka_unit_test_setup_teardown(the_socket_is_ours_alone, house_open, house_close),
 		cmocka_unit_test_setup_teardown(requests_by_strangers, house_open, house_close),
+		cmocka_unit_test_setup_teardown(no_descriptor_left, house_open, house_close),
 		cmocka_unit_test_setup_teardown(clients_that_leave_or_stay, house_open,
 						house_close),
 	};
