@@ -134,6 +134,8 @@ struct stream *stream_new(struct ahead *a, int64_t now_us, enum stream_mode mode
 		if (a->stream[i].mode == STREAM_FREE || a->stream[i].last_us < s->last_us)
 			s = &a->stream[i];
 	stream_end(a, s);
+	if (mode == STREAM_WARM && !a->n_warm)
+		roam_begin(&a->roam);
 	if (++a->last_gen == 0)
 		a->last_gen = 1;
 	*s = (struct stream){.mode = mode,
@@ -245,6 +247,15 @@ static bool has_work(const struct ahead *a, const struct stream *s)
 	return (s->todo && due) || wants_listed(a, s);
 }
 
+/* Is an open there worth fetching for? */
+static bool pays(const struct ahead *a, const struct stream *s)
+{
+	uint64_t strays = a->strays - s->strays;
+
+	return roam_sure(&a->roam) ||
+	       (!s->roams && (s->opens + AHEAD_JUMPS) * SHARE >= strays + AHEAD_JUMP_WITHIN);
+}
+
 /* Did chance meet as many of its pictures as there are?  If not, the readers want others. */
 static void warm_judge(struct ahead *a, struct stream *s, bool hit)
 {
@@ -261,9 +272,11 @@ static void warm_judge(struct ahead *a, struct stream *s, bool hit)
 		a->n_warm--;
 		return;
 	}
-	if ((s->opens + AHEAD_JUMPS) * SHARE < a->strays - s->strays + AHEAD_JUMP_WITHIN)
+	if (!pays(a, s))
 		return;
-	if (s->opens % 8 == 0 && s->grant < GRANT_MAX)
+	if (roam_sure(&a->roam))
+		s->grant = GRANT_MAX;
+	else if (s->opens % 8 == 0 && s->grant < GRANT_MAX)
 		s->grant *= 2;
 	s->tokens = s->tokens + s->grant < TOKENS_MAX ? s->tokens + s->grant : TOKENS_MAX;
 }
@@ -273,6 +286,9 @@ static bool warm_opened(struct ahead *a, int64_t now_us, const struct snap *snap
 			const struct stream *own, bool hit)
 {
 	bool any = false;
+
+	if (roam_seen(&a->roam, snap->id))
+		a->roam.again++;
 
 	for (size_t i = 0; a->n_warm && i < AHEAD_STREAMS; i++) {
 		struct stream *s = &a->stream[i];
@@ -315,6 +331,7 @@ static void recent_add(struct ahead *a, int64_t now_us, const struct snap *s,
 	struct recent *r = &a->recent[a->n_recent++ % AHEAD_RECENT];
 
 	*r = (struct recent){.id = s->id,
+			     .at = a->opens,
 			     .camera = s->camera,
 			     .day = s->day,
 			     .when_us = now_us,
@@ -342,11 +359,14 @@ static bool order_opened(struct ahead *a, struct stream *s, const struct item *w
 bool ahead_opened(struct ahead *a, int64_t now_us, const struct snap *s)
 {
 	struct item *it = *item_at(a, s->id), was;
+	const struct recent *again;
 	struct stream *of = NULL;
 	bool work = false;
 
-	if (!it && recent_find(a, s->id)) /* the same file again */
+	if (!it && (again = recent_find(a, s->id))) { /* the same file again */
+		a->roam.again += again->at + AHEAD_JUMP_WITHIN < a->opens;
 		return false;
+	}
 	a->opens++;
 	a->strays += !it || it->stream->mode != STREAM_ORDER;
 	if (it) {

@@ -6,6 +6,8 @@
  *               backwards).  The window doubles while its pictures are opened and came too late, and halves when they are passed by.
  *   to and fro: eight readers of one directory had to wait.  Each open there pays for some pictures in listing order, as
  *               long as they are met as often as chance would have it.
+ *   roaming:    the same over several directories, none of which has half of the opens.  They are paid for once the readers have
+ *               proved that they take each picture once: where chance would have met some again, they met none.
  * What was fetched in vain is held below an eighth of all bytes fetched: above it no stream begins or grows.  How many flights
  * there may be follows from how long they take.  Memory is fixed: streams, items and recent opens are all bounded. */
 #pragma once
@@ -26,7 +28,9 @@ enum {
 	AHEAD_JUMPS = 8, /* waits in one directory make it worth warming, */
 	AHEAD_JUMP_WITHIN =
 		16, /* within so many opens: of a walk over many directories none has half of them */
-	AHEAD_NEAR = 8, /* as close together as opens in order are */
+	AHEAD_HAUNTS = 64,    /* directories that are roamed in */
+	AHEAD_SEEN = 1 << 18, /* bits */
+	AHEAD_NEAR = 8,       /* as close together as opens in order are */
 };
 
 /* ---- jobs ---- */
@@ -123,6 +127,7 @@ struct stream {
 	uint64_t last_open;                   /* ahead.opens then */
 	unsigned tokens, grant, opens, total; /* WARM */
 	uint64_t strays;                      /* WARM: ahead.strays at its begin */
+	bool roams;                           /* WARM: one of several directories */
 	double hits, expected;                /* WARM */
 };
 
@@ -131,6 +136,7 @@ struct recent {
 	int32_t day;
 	bool starred, missed;
 	unsigned stream, gen; /* gen 0: of no stream */
+	uint64_t at;          /* ahead.opens then */
 	char stem[STEM_MAX + 1];
 };
 
@@ -147,13 +153,29 @@ enum step {
 struct search { /* of the stream to which a picture that had to be waited for may belong */
 	enum step step;
 	bool asked; /* its job is out */
+	bool roams; /* JUMP, SURVEY: the directory is one of several */
 	struct recent x, p1, p2;
 	struct view candidate[AHEAD_LABELS_MAX + 1];
 	size_t n, at;
 };
 
+struct haunt { /* a directory where readers had to wait, in no order */
+	int32_t day;
+	int64_t camera; /* 0: of several */
+	int64_t id[AHEAD_JUMPS], when_us;
+	size_t n; /* 0: free */
+};
+
+struct roam { /* since the first directory is warmed */
+	struct haunt haunt[AHEAD_HAUNTS];
+	uint64_t seen[AHEAD_SEEN / 64]; /* what was opened: bit id % AHEAD_SEEN */
+	uint64_t again;                 /* opens of something seen, */
+	double chance;                  /* and how many a random walk would have had */
+};
+
 struct ahead {
 	uint64_t max_bytes;
+	struct roam roam;
 	struct stream stream[AHEAD_STREAMS];
 	struct item *pool, *free_items, *hash[AHEAD_BUCKETS];
 	struct recent recent[AHEAD_RECENT]; /* ring */
@@ -171,6 +193,15 @@ struct ahead {
 struct recent *recent_find(struct ahead *a, int64_t id);
 /* The last `n` at most, the youngest first; false: no more. */
 struct recent *recent_at(struct ahead *a, uint64_t back);
+/* ---- roam.c: to and fro in several directories ---- */
+/* A picture that had to be waited for, in no order; the last AHEAD_JUMPS of its directory, or NULL: not as many yet. */
+const struct haunt *roam_waits(struct roam *r, const struct recent *x);
+void roam_begin(struct roam *r);            /* nothing is seen */
+bool roam_seen(struct roam *r, int64_t id); /* it is now; was it? */
+/* A jump into a directory of `total` pictures of which `opened` were opened. */
+void roam_jumped(struct roam *r, unsigned opened, unsigned total);
+bool roam_sure(const struct roam *r); /* these readers take each picture once */
+
 bool search_next(struct ahead *a, int64_t now_us, struct ahead_job *ret);
 void search_listed(struct ahead *a, int64_t now_us, const struct ahead_job *job,
 		   const struct ahead_entry *e, size_t n);

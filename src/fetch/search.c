@@ -70,16 +70,16 @@ static bool probe(struct search *q, struct view view, const struct recent *from,
 
 /* ---- to and fro in one directory ---- */
 
-static bool is_warmed(const struct ahead *a, const struct recent *x)
+static struct stream *warmed(struct ahead *a, const struct recent *x)
 {
 	for (size_t i = 0; i < AHEAD_STREAMS; i++) {
-		const struct stream *s = &a->stream[i];
+		struct stream *s = &a->stream[i];
 
 		if ((s->mode == STREAM_WARM || s->mode == STREAM_BARRED) && s->day == x->day &&
 		    (s->view.kind != VIEW_CAMERA || s->view.id == x->camera))
-			return true;
+			return s;
 	}
-	return false;
+	return NULL;
 }
 
 static bool next_jump(struct ahead *a, struct ahead_job *ret)
@@ -100,7 +100,20 @@ static bool next_jump(struct ahead *a, struct ahead_job *ret)
 		ret->id[ret->n++] = r->id;
 		one = one && r->camera == q->x.camera;
 	}
-	if (ret->n < AHEAD_JUMPS || is_warmed(a, &q->x) || !stream_may_begin(a))
+	const struct haunt *h = roam_waits(&a->roam, &q->x);
+	struct stream *s = warmed(a, &q->x);
+
+	q->roams = ret->n < AHEAD_JUMPS;
+	if (q->roams && h) {
+		memcpy(ret->id, h->id, sizeof(h->id));
+		ret->n = AHEAD_JUMPS;
+		one = h->camera != 0;
+	}
+	if (s && s->mode == STREAM_WARM)
+		roam_jumped(&a->roam, s->opens, s->total);
+	if (s && !q->roams)
+		s->roams = false; /* they settled in it */
+	if (ret->n < AHEAD_JUMPS || s || !stream_may_begin(a))
 		return false;
 	q->candidate[0] = one ? camera_of(q) : (struct view){.kind = VIEW_ALL};
 	q->asked = true;
@@ -125,6 +138,9 @@ void ahead_surveyed(struct ahead *a, int64_t now_us, const struct ahead_job *job
 	a->search.step = STEP_NONE;
 	s = stream_new(a, now_us, fits ? STREAM_WARM : STREAM_BARRED, job->view, job->day, 0);
 	s->total = (unsigned)n;
+	s->roams = a->search.roams;
+	if (s->roams)
+		s->tokens = 0;
 }
 
 /* ---- the steps ---- */

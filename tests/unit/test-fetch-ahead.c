@@ -139,6 +139,60 @@ static void loader_shuffles(void **state)
 	}
 }
 
+/* ImageFolder over many classes or days, by one process and by several. */
+static void loader_shuffles_many_directories(void **state)
+{
+	struct outcome o;
+	struct sim w;
+
+	for (size_t workers = 1; workers <= 4; workers *= 4) {
+		sim_new(&w, 40, 200, 2);
+		for (size_t i = 0; i < w.n; i++)
+			w.pic[i].snap.size =
+				80000; /* the budget of bytes has room for all of them */
+		int64_t *id = calloc(4000, sizeof(*id));
+
+		for (int64_t i = 0; i < 4000; i++)
+			id[i] = i + 2001; /* 20 directories of 40 */
+		shuffle(id, 4000, 3);
+		for (size_t t = 0; t < workers; t++) {
+			struct reader *r = reader_new(&w, 4000 / workers, MS / 2);
+
+			memcpy(r->id, id + t * r->n, r->n * sizeof(*id));
+		}
+		free(id);
+		int64_t took = sim_run(&w, 1000 * S);
+		o = sim_outcome(&w);
+		report("shuffled, 20 directories", &w, &o, took,
+		       one_by_one(&w, 4000 / workers, MS / 2));
+		assert_int_equal(o.got, 4000);
+		assert_int_equal(o.vain, 0);
+		assert_true(took < 4000 * w.each_us * 2); /* what the server can give */
+		sim_free(&w);
+	}
+}
+
+/* The same directories, each picture as likely again. */
+static void random_walk_in_many_directories(void **state)
+{
+	struct outcome o;
+	struct sim w;
+
+	for (unsigned seed = 1; seed <= 12; seed++) {
+		unsigned dice_seed = seed;
+
+		sim_new(&w, 40, 200, 2);
+		struct reader *r = reader_new(&w, 500 * (seed % 4 + 1), MS);
+		for (size_t i = 0; i < r->n; i++)
+			r->id[i] = (int64_t)dice(&dice_seed, 4000) + 2001;
+		(void)sim_run(&w, 1000 * S);
+		o = sim_outcome(&w);
+		report("walk in 20 directories", &w, &o, 1, 1);
+		assert_true(o.vain * 5 <= o.got);
+		sim_free(&w);
+	}
+}
+
 static void random_walk_costs_little(void **state)
 {
 	static const unsigned each[] = {1, 10, 50, 300, 1250};
@@ -432,6 +486,8 @@ int main(void)
 		cmocka_unit_test(thumbnailer_with_four_threads),
 		cmocka_unit_test(loader_in_order_with_four_workers),
 		cmocka_unit_test(loader_shuffles),
+		cmocka_unit_test(loader_shuffles_many_directories),
+		cmocka_unit_test(random_walk_in_many_directories),
 		cmocka_unit_test(random_walk_costs_little),
 		cmocka_unit_test(reader_that_stops_wastes_little),
 		cmocka_unit_test(viewer_going_backwards),
