@@ -65,6 +65,7 @@ static int dir_open(const struct store_config *conf, struct buf *err, void **ret
 			   conf->path, strerror(-r));
 		return r;
 	}
+	(void)pthread_mutex_init(&d->replacing, NULL);
 	*ret_self = TAKE(d);
 	return 0;
 }
@@ -74,6 +75,7 @@ static void dir_close(void *self)
 	struct dir *d = self;
 
 	(void)close(d->root);
+	(void)pthread_mutex_destroy(&d->replacing);
 	free(d);
 }
 
@@ -377,28 +379,57 @@ static int stage(struct dir *d, struct staged *s)
 	return 0;
 }
 
+/* A link cannot replace: it gets a name for the moment until the rename.  Always the same one for an object, so that what a crash
+ * leaves there goes when the object is put again, as it is after a crash. */
+static int name_for_a_moment(struct staged *s, const char *self, const char *name)
+{
+	char hex[SHA256_HEX];
+	struct sha256 sha;
+	int r = sha256_of(name, strlen(name), &sha);
+
+	if (r < 0)
+		return r;
+	hex_encode(sha.b, sizeof(sha.b), hex);
+	(void)snprintf(s->temp, sizeof(s->temp), DIR_TEMP_PREFIX "%.32s.tmp", hex);
+	(void)unlinkat(s->dir, s->temp, 0);
+	if (linkat(AT_FDCWD, self, s->dir, s->temp, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	r = errno == EEXIST ? -EAGAIN : -errno; /* somebody else puts the same object now */
+	s->temp[0] = '\0';
+	return r;
+}
+
+static int replace(struct dir *d, struct staged *s, const char *self, const char *name)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&d->replacing);
+	if (!s->temp[0])
+		r = name_for_a_moment(s, self, name);
+	if (r == 0 && renameat(s->dir, s->temp, s->dir, name) < 0) {
+		r = errno == ENOENT ? -EAGAIN : -errno;
+		(void)unlinkat(s->dir, s->temp, 0);
+	}
+	s->temp[0] = '\0';
+	pthread_mutex_unlock(&d->replacing);
+	return r;
+}
+
 /* Gives the staged file its name, in the place of what had it; 0 once that is on disk. */
 static int publish(struct dir *d, struct staged *s, const char *name)
 {
 	char self[64];
+	int r;
 
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", s->fd);
 	if (!s->temp[0]) {
-		(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", s->fd);
 		if (linkat(AT_FDCWD, self, s->dir, name, AT_SYMLINK_FOLLOW) == 0)
 			return sync_dir(s->dir);
 		if (errno != EEXIST)
 			return -errno;
-		/* a link cannot replace: it gets a name for the moment until the rename */
-		temp_name(d, s);
-		if (linkat(AT_FDCWD, self, s->dir, s->temp, AT_SYMLINK_FOLLOW) < 0) {
-			s->temp[0] = '\0';
-			return -errno;
-		}
 	}
-	if (renameat(s->dir, s->temp, s->dir, name) < 0)
-		return -errno;
-	s->temp[0] = '\0';
-	return sync_dir(s->dir);
+	r = replace(d, s, self, name);
+	return r < 0 ? r : sync_dir(s->dir);
 }
 
 /* Best effort: many file systems have no user xattrs, and the sidecar beside the object says the same. */

@@ -1,6 +1,7 @@
 /* dir.h - the plain directory as a store: what its two files share; private to the store room. */
 #pragma once
 
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include "shutterfs/store.h"
@@ -16,6 +17,7 @@ struct dir {
 	int root;
 	atomic_int unsynced; /* directories that were made and may not be on disk yet */
 	atomic_ulong temps;
+	pthread_mutex_t replacing; /* the moment in which an object's temporary name is there */
 };
 
 /* Opens the directory of `key`'s last component, below the root, following no symlink; with `make`, making what is

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import glob
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -33,6 +34,7 @@ class Accepted:
         self.serial, self.name, self.data, self.label = serial, name, data, label
         self.sha = pictures.sha256(data)
         self.taken = taken or pictures.moment(serial)
+        self.edits = {}         # {label: is it to have it; None: an edit was going on at the kill}
         self.upload = "there"   # "gone": unlinked or rewritten; "unsure": that was going on at the kill
 
     @property
@@ -247,6 +249,67 @@ class Life(Mount):
             with contextlib.suppress(FileNotFoundError):  # not registered yet
                 assert self.read(a.path) == a.data, f"{a.path}: wrong bytes"
 
+    # -- labels
+
+    def _shown(self, label=None):
+        """The last one that is in the views: with that label, or never edited."""
+        for a in reversed(self.accepted):
+            if (a.edits.get(label) if label else not a.edits and not a.label) and os.path.exists(self.at(a.path)):
+                return a
+        return None
+
+    def _edit(self, a, labels, how):
+        """labels: {label: has the picture it afterwards?}"""
+        a.edits.update(dict.fromkeys(labels))
+        how()
+        a.edits.update(labels)
+
+    def label_by_ln(self):
+        a = self._shown()
+        os.makedirs(self.at("labels/animal/fox"), exist_ok=True)
+        if a:
+            def link():
+                with contextlib.suppress(FileExistsError):  # of a try before
+                    os.link(self.at(a.path), self.at("labels/animal/fox", a.stem + ".jpg"))
+            self._edit(a, {"animal/fox": True}, link)
+
+    def label_by_mv(self):
+        a = self._shown("animal/fox")
+        os.makedirs(self.at("labels/animal/wolf"), exist_ok=True)
+        if a:
+            self._edit(a, {"animal/fox": False, "animal/wolf": True},
+                       lambda: os.rename(self._under("animal/fox", a), self.at("labels/animal/wolf", a.stem + ".jpg")))
+
+    def label_by_rm(self):
+        a = self._shown("animal/wolf") or self._shown("animal/fox")
+        if a:
+            label = "animal/wolf" if a.edits.get("animal/wolf") else "animal/fox"
+            self._edit(a, {label: False}, lambda: os.unlink(self._under(label, a)))
+
+    def label_by_xattr(self):
+        a = self._shown()
+        if a:
+            self._edit(a, {"thing/box": True, "thing/bag": True},
+                       lambda: os.setxattr(self.at(a.path), "user.xdg.tags", b"thing/box,thing/bag"))
+
+    def label_in_sidecar(self):
+        """As an editor that writes in place."""
+        a = self._shown("thing/box") or self._shown()
+        if a:
+            text = self.sidecar(a.path)
+            text["labels"] = [x for x in text.get("labels", []) if x["value"] != "box"] + [{"kind": "animal", "value": "owl"}]
+            self._edit(a, {"thing/box": False, "animal/owl": True}, lambda: self._save_sidecar(a, text))
+
+    def _save_sidecar(self, a, text):
+        fd = os.open(os.path.splitext(self.at(a.path))[0] + ".json", os.O_WRONLY | os.O_TRUNC)
+        try:
+            os.write(fd, json.dumps(text).encode())
+        finally:
+            os.close(fd)
+
+    def _under(self, label, a):
+        return self.at("labels", label, pictures.day(a.taken), a.stem + ".jpg")
+
     def capture(self):
         with open(self.at("cameras/porch/live.jpg"), "rb") as f:
             data = f.read()
@@ -275,7 +338,8 @@ class Life(Mount):
         return [self.make_camera, self.by_cp, self.in_place, self.by_rsync, self.by_rename, lambda: self.with_sidecar(True),
                  self.capture, self.by_mtime_only, lambda: self.with_sidecar(False), self.rewrite, self.read_some, self.by_cp,
                  self.foreign_objects, self.remove, self.by_rsync, self.in_place, self.read_some, self.send_all, self.by_cp,
-                 self.rewrite, self.by_rename, self.read_some, self.remove, self.in_place, self.capture, self.send_all]
+                 self.label_by_ln, self.label_by_xattr, self.label_by_mv, self.rewrite, self.by_rename, self.label_by_ln,
+                 self.label_in_sidecar, self.read_some, self.remove, self.in_place, self.capture, self.label_by_rm, self.send_all]
 
     def session(self):
         """True: it lived to the end."""
@@ -356,9 +420,25 @@ class Life(Mount):
             if a.label:
                 wait_until(lambda: a.label in [x["value"] for x in self.sidecar(a.path).get("labels", [])], 5,
                            what=f"the label of {a.path}")
+        self.judge_labels()
         if self.captured:
             there = {pictures.sha256(self.read(p)) for p in self.snapshots("porch")}
             assert set(self.captured) <= there, "a capture is lost"
+
+    def judge_labels(self):
+        """As the last edit said that returned; what was cut off is settled one way or the other, a move as a whole."""
+        for a in self.accepted:
+            if not a.edits:
+                continue
+            has = set(filter(None, (self.xattr(a.path, "xdg.tags") or "").split(",")))
+            wrong = {label: wanted for label, wanted in a.edits.items() if wanted is not None and (label in has) != wanted}
+            assert not wrong, f"labels of {a.path} are {has}, accepted were {a.edits}"
+            if a.edits.get("animal/fox", 0) is None and a.edits.get("animal/wolf", 0) is None:
+                assert ("animal/fox" in has) != ("animal/wolf" in has), f"a move of {a.path} is half done: {has}"
+            a.edits = {label: label in has for label in a.edits}
+            for label, there in a.edits.items():
+                wait_until(lambda: os.path.exists(self._under(label, a)) == there, 10, 0.1,
+                           what=f"{self._under(label, a)} to be there: {there}")
 
     def archive_objects(self):
         """{key: sha256} of the directory store."""
@@ -413,5 +493,6 @@ class Life(Mount):
         assert not wrong(), wrong()
 
     def summary(self):
-        return (f"{self.kills} kills, {len(self.accepted)} accepted, {len(self.captured)} captured, {self.queued_at_kills} rows queued "
-                f"at the kills, 0 lost, 0 twice, slowest start {self.slowest_start:.2f} s")
+        edits = sum(len(a.edits) for a in self.accepted)
+        return (f"{self.kills} kills, {len(self.accepted)} accepted, {edits} labels edited, {len(self.captured)} captured, "
+                f"{self.queued_at_kills} rows queued at the kills, 0 lost, 0 twice, slowest start {self.slowest_start:.2f} s")
