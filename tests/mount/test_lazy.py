@@ -1,7 +1,9 @@
 """Pictures that are only in the cloud: fetched whole, once, verified, when somebody reads them."""
 import concurrent.futures
+import datetime
 import errno
 import os
+import random
 import signal
 import subprocess
 import threading
@@ -227,3 +229,43 @@ def test_two_stores_the_next_is_tried(make_mount, bucket, tmp_path):
     assert m.read(first) == made[first]
     bucket.proxy.add(500, method="GET")
     assert m.read(second) == made[second]
+
+
+def days_of(bucket, days, each):
+    """`each` pictures, as large as cameras', in each of `days` days, in the bucket: {snapshot path: bytes}."""
+    comments = 3 * (b"\xff\xfe\xea\x60" + bytes(0xea60 - 2))
+    made = {}
+    for n in range(days * each):
+        taken = pictures.moment(n % each) + datetime.timedelta(days=n // each)
+        path = f"cameras/front/{pictures.day(taken)}/{pictures.stem(taken, 'front')}.jpg"
+        data = pictures.picture(n, taken, "+00:00")
+        made[path] = data[:2] + comments + data[2:]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda p: bucket.put(swifts.key_of(p), made[p]), made))
+    return made
+
+
+def test_shuffled_readers_of_many_days(make_mount, bucket):
+    """A random walk gets little in vain; an epoch in random order gets each once, many of them before they are opened."""
+    made = days_of(bucket, 20, 24)
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    m.cli("scan", "cloud")
+    bucket.proxy.forget()
+    pick, paths = random.Random(4), sorted(made)
+    walk = [pick.choice(paths) for _ in range(250)]
+    for path in walk:
+        assert m.read(path) == made[path]
+    got = [r.key for r in bucket.proxy.gets()]
+    assert len(got) == len(set(got))
+    assert len(got) - len(set(walk)) <= 0.2 * len(got), (len(got), len(set(walk)))
+
+    subprocess.run(["find", m.cache, "-type", "f", "-delete"], check=True)
+    m.restart()
+    bucket.proxy.forget()
+    paths = paths[:240]
+    pick.shuffle(paths)
+    for path in paths:
+        assert m.read(path) == made[path]
+    got = [r.key for r in bucket.proxy.gets()]
+    assert len(got) == len(set(got)) and len(paths) <= len(got) <= len(paths) * 1.05  # a guess at a day beside them
+    assert m.status()["fetch"]["ahead_used"] >= len(paths) / 5, m.status()["fetch"]
