@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -264,6 +265,30 @@ def test_prefetch(make_mount, bucket):
     subprocess.run(["rm", "-rf", m.cache], check=True)
     m.restart()
     assert m.cli("prefetch", m.at("cameras"), check=False, timeout=100).returncode == 1
+
+
+def test_prefetch_has_a_bar_and_can_be_interrupted(make_mount, bucket):
+    made = swifts.fill(bucket, 40)
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    m.cli("scan", "cloud")
+    bucket.proxy.add("slow", method="GET", key=".jpg", seconds=1)
+    ours, theirs = os.openpty()
+    verb = subprocess.Popen(m.command("prefetch", m.at("cameras")), env=m.env, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    try:
+        seen = b""
+        while not re.search(rb"\d+/40, .*B, \d+/s, \d+ s left", seen):
+            seen += os.read(ours, 4096)
+        verb.send_signal(signal.SIGINT)
+        assert verb.wait(20) != 0
+    finally:
+        verb.kill()
+        verb.wait()
+        os.close(ours)
+    bucket.proxy.clear_rules()
+    m.cli("prefetch", m.at("cameras"))
+    for path, data in made.items():
+        assert m.read(path) == data
 
 
 def test_fsck_finds_and_repairs(make_mount, bucket):
