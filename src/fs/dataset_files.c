@@ -96,7 +96,7 @@ static int trainer_create(const struct asked *a, struct node dir, const char *na
 			  struct handle **ret)
 {
 	struct dataset_scratch s = {.dataset = dir.id, .dir = dir.day};
-	struct handle *h;
+	struct handle *h = NULL;
 	int r = trainer_dir(dir, name);
 
 	if (r < 0)

@@ -62,12 +62,12 @@ static void answer(struct parked *p, int err, int fd, int64_t snapshot)
 	answered(p->fs);
 }
 
-static void leave(struct parked *p)
+static void leave(struct parked *p, unsigned shares)
 {
 	unsigned left;
 
 	pthread_mutex_lock(&p->fs->lock);
-	left = --p->users;
+	left = p->users -= shares;
 	pthread_mutex_unlock(&p->fs->lock);
 	if (left > 0)
 		return;
@@ -86,9 +86,8 @@ static bool cancel(struct parked *p, uint64_t ticket)
 static void give_up(struct parked *p, uint64_t ticket, int err)
 {
 	(void)fuse_reply_err(p->req, err);
-	if (ticket && cancel(p, ticket))
-		leave(p); /* the callback's share: it will not come */
-	leave(p);
+	/* with the callback's share when it will not come */
+	leave(p, ticket && cancel(p, ticket) ? 2 : 1);
 }
 
 static void on_interrupt(fuse_req_t req, void *data)
@@ -185,31 +184,26 @@ static struct parked *park(struct fs *fs, fuse_req_t req, int of, parked_fn *fn,
 	if (!gone)
 		return p;
 	(void)fuse_reply_err(req, EINTR);
-	leave(p);
-	leave(p);
+	leave(p, 2);
 	return NULL;
 }
 
 /* After the work was asked for: r < 0: its callback will not come. */
 static void started(struct parked *p, int r, uint64_t ticket)
 {
-	bool left = false;
-
 	if (r < 0) {
 		if (claim(p))
 			answer(p, r, -1, 0);
-		leave(p);
+		leave(p, 2);
 	} else {
 		pthread_mutex_lock(&p->fs->lock);
 		p->ticket = ticket;
-		left = p->prev == NULL &&
-		       p->users >
-			       1; /* interrupted before the ticket was known, or answered meanwhile */
+		/* interrupted before the ticket was known, or answered meanwhile */
+		bool left = p->prev == NULL && p->users > 1;
+
 		pthread_mutex_unlock(&p->fs->lock);
+		leave(p, left && cancel(p, ticket) ? 2 : 1);
 	}
-	if (left && cancel(p, ticket))
-		leave(p);
-	leave(p);
 }
 
 static void finish(struct parked *p, int err, int fd, int64_t snapshot)
@@ -218,7 +212,7 @@ static void finish(struct parked *p, int err, int fd, int64_t snapshot)
 		answer(p, err, fd, snapshot);
 	else if (fd >= 0)
 		(void)close(fd);
-	leave(p);
+	leave(p, 1);
 }
 
 /* One line per failure: readers who waited for the same picture fail together, and programs try again at once. */
