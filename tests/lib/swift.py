@@ -59,6 +59,12 @@ pipeline = catch_errors gatekeeper healthcheck cache s3api tempauth copy slo dlo
 use = egg:swift#proxy
 allow_account_management = true
 account_autocreate = true
+# by default a node that was late once (0.5 s to connect) on a busy machine answers 503 for a minute
+conn_timeout = 20
+node_timeout = 60
+recoverable_node_timeout = 60
+error_suppression_limit = 1000
+error_suppression_interval = 1
 [filter:tempauth]
 use = egg:swift#tempauth
 user_test_tester = {secret} .admin
