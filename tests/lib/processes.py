@@ -1,5 +1,6 @@
 """Processes and ports for the servers that tests start: started in their own session, ended by pid."""
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,11 +28,15 @@ _given = set()
 
 
 def free_port():
-    """A loopback port nobody listens on and no earlier call in this process has given."""
+    """A loopback port nobody listens on and no earlier call in this process has given; below those that the system gives to
+    outgoing connections, or one of them could take it before its server does."""
     while True:
+        port = random.SystemRandom().randrange(10240, 32768)
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         if port not in _given:
             _given.add(port)
             return port

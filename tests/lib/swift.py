@@ -10,6 +10,7 @@ import http.client
 import os
 import pwd
 import shutil
+import socket
 import tempfile
 import time
 import urllib.parse
@@ -127,7 +128,7 @@ class Swift:
             self._server(name, SERVER, port=ports[name], user=user, workers=0)
         self._server("proxy", PROXY, port=ports["proxy"], user=user, workers=0, secret=SECRET, region=REGION,
                      memcached=ports["memcached"])
-        self.direct_port = ports["proxy"]
+        self.direct_port, self.ports = ports["proxy"], ports.values()
         wait_until(self._healthy, 120, what=self._logs)
         self.proxy = CountingProxy(self.direct_port)
         self.port = self.proxy.port
@@ -156,6 +157,8 @@ class Swift:
         for p in self.processes:
             assert p.alive(), f"{p.argv[0]} ended:\n{p.output()[-2000:]}"
         try:
+            for port in self.ports:  # the proxy answers before those behind it listen
+                socket.create_connection(("127.0.0.1", port), timeout=2).close()
             with_port = http.client.HTTPConnection("127.0.0.1", self.direct_port, timeout=2)
             with_port.request("GET", "/healthcheck")
             return with_port.getresponse().status == 200
