@@ -217,7 +217,7 @@ def test_a_bad_query_says_why_and_can_be_mended(few):
 @pytest.mark.parametrize("command", [
     "echo '{\"label\":\"object/car\"}' > {}", "cp q.json {}", "cp -p q.json {}", "cat q.json > {}", "tee {} < q.json >/dev/null",
     "jq . q.json > {}", "(echo '{'; echo '\"label\":\"object/car\"}') > {}", "dd if=q.json of={} bs=5 status=none", "mv q.json {}",
-    "rsync --inplace q.json {}", "jq . q.json > {}.tmp && mv {}.tmp {}", "vim -es -u NONE -c 'read q.json' -c wq {}"])
+    "rsync --inplace q.json {}", "jq . q.json > {}.tmp && mv {}.tmp {}", "vim.tiny -es -u NONE -c 'read q.json' -c wq {}"])
 def test_shells_and_programs_write_it(few, tmp_path, command):
     m, _ = few
     with open(tmp_path / "q.json", "w") as f:

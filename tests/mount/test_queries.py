@@ -133,9 +133,9 @@ def test_every_way_of_writing_it(mount):
     run(["mv", draft, path])
     assert found(mount, "q") == front
     for backup in ("yes", "no"):
-        run(["vim", "-es", "-u", "NONE", "-c", f"set backupcopy={backup} writebackup", "-c", "%s/front/garage/", "-c", "wq", path])
+        run(["vim.tiny", "-es", "-u", "NONE", "-c", f"set backupcopy={backup} writebackup", "-c", "%s/front/garage/", "-c", "wq", path])
         assert len(found(mount, "q")) == 3
-        run(["vim", "-es", "-u", "NONE", "-c", "%s/garage/front/", "-c", "wq", path])
+        run(["vim.tiny", "-es", "-u", "NONE", "-c", "%s/garage/front/", "-c", "wq", path])
         assert found(mount, "q") == front
     os.unlink(path)
     assert os.listdir(mount.at("queries/q")) == []
