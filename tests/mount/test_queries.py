@@ -182,6 +182,7 @@ def test_names(mount):
 def test_programs_walk_it(mount):
     """find, tar, rsync and cp -r of a query, and listings that are read in small pieces."""
     shots = collection.fill(mount)
+    mount.sync()  # labels.json shows sidecars, and those what the stores have
     ask(mount, "all", "{}")
     names = sorted([s.stem + ".jpg" for s in shots] + FILES)
     assert sorted(run(["find", mount.at("queries/all"), "-type", "f", "-printf", "%f\n"]).stdout.split()) == names
