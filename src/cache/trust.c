@@ -67,7 +67,6 @@ static bool trust_read(const struct cache *c, int64_t *ret_doubted_ns)
 int trust_begin(struct cache *c)
 {
 	struct blob_path p;
-
 	struct timespec t;
 
 	/* The clock that files get their times from; before anything that is written from now on. */

@@ -34,14 +34,6 @@ static int note_id(void *user, const struct trash_row *row)
 	return 0;
 }
 
-static struct store *store_by_id(struct sync *s, int64_t id)
-{
-	for (size_t i = 0; i < s->n_stores; i++)
-		if (s->store[i].slot->id == id)
-			return s->store[i].slot->store;
-	return NULL;
-}
-
 static int keep_object(void *user, int64_t store, const char *key, const char *etag, bool sidecar)
 {
 	struct objects *o = user;

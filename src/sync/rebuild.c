@@ -25,14 +25,6 @@ static int note_bare(void *user, const struct snap *snap)
 	return 0;
 }
 
-static struct store *store_by_id(struct sync *s, int64_t id)
-{
-	for (size_t i = 0; i < s->n_stores; i++)
-		if (s->store[i].slot->id == id)
-			return s->store[i].slot->store;
-	return NULL;
-}
-
 static int ask_metadata(struct sync *s, struct call *c, int64_t id)
 {
 	struct place place[CONFIG_STORES_MAX];

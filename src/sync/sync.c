@@ -202,6 +202,14 @@ static bool look_at_activity(struct sync *s)
 	return edits;
 }
 
+struct store *store_by_id(struct sync *s, int64_t id)
+{
+	for (size_t i = 0; i < s->n_stores; i++)
+		if (s->store[i].slot->id == id)
+			return s->store[i].slot->store;
+	return NULL;
+}
+
 static int64_t look_at_uploads(struct sync *s, int64_t now)
 {
 	int64_t due;
