@@ -38,7 +38,7 @@ typedef void due_fn(void *user, int64_t due_us);
 void ingest_on_due(struct ingest *in, due_fn *fn,
 		   void *user); /* something is due at due_us; called without locks */
 
-/* Lets go of a spooled blob that nobody needs, or that every store has: into the cache (keep), or away. Else does nothing. */
+/* Lets go of a blob that nobody needs, and of a spooled one that every store has: into the cache (keep), or away. Else does nothing. */
 int ingest_settle(struct ingest *in, const struct sha256 *sha, bool keep) MUST_CHECK;
 
 /* The same after the rows of now are on disk: a power cut that took back what the stores have confirmed must find the bytes here. */

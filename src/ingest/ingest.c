@@ -176,6 +176,8 @@ int ingest_settle(struct ingest *in, const struct sha256 *sha, bool keep)
 	/* Nobody is between putting these bytes there and the row that needs them. */
 	pthread_rwlock_wrlock(adopting_of(in, sha));
 	needed = catalog_sha_needed(in->cat, sha, &held);
+	if (!needed)
+		(void)!cache_drop(in->cache, sha, BLOB_CACHE);
 	if (!needed || (!held && !keep))
 		r = cache_drop(in->cache, sha, BLOB_SPOOL);
 	else if (!held)

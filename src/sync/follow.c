@@ -22,15 +22,19 @@ struct objects {
 };
 
 struct purge {
-	int64_t id[TRASH_STEP];
+	struct thrown {
+		int64_t id;
+		bool has_sha;
+		struct sha256 sha;
+	} item[TRASH_STEP];
 	size_t n;
 };
 
-static int note_id(void *user, const struct trash_row *row)
+static int note_thrown(void *user, const struct trash_row *row)
 {
 	struct purge *p = user;
 
-	p->id[p->n++] = row->snap.id;
+	p->item[p->n++] = (struct thrown){row->snap.id, row->snap.has_sha, row->snap.sha};
 	return 0;
 }
 
@@ -75,30 +79,32 @@ static int delete_objects(struct sync *s, struct call *c, int64_t id)
 	return r > 0 ? -EAGAIN : r; /* there may be more */
 }
 
-static void purge_one(struct sync *s, int64_t id)
+static void purge_one(struct sync *s, const struct thrown *t)
 {
 	struct call c = {.deadline_us = mono_us() + DELETE_DEADLINE_US, .cancel = &s->stopping};
 	bool back = false;
-	int r = catalog_trash_final(s->parts.catalog, id, &back);
+	int r = catalog_trash_final(s->parts.catalog, t->id, &back);
 
 	if (r == 0 && !back)
-		r = delete_objects(s, &c, id);
+		r = delete_objects(s, &c, t->id);
 	if (r == 0 && !back)
-		r = catalog_trash_purged(s->parts.catalog, id);
+		r = catalog_trash_purged(s->parts.catalog, t->id);
+	if (r == 0 && !back && t->has_sha)
+		r = ingest_settle(s->parts.ingest, &t->sha, true);
 	if (r == 0 || r == -ECANCELED)
 		return;
 	log_warn("a picture in the trash cannot be deleted now: %s; tried again later",
 		 c.why[0] ? c.why : strerror(-r));
-	(void)!catalog_trash_later(s->parts.catalog, id, now_us() + TRASH_RETRY_US);
+	(void)!catalog_trash_later(s->parts.catalog, t->id, now_us() + TRASH_RETRY_US);
 }
 
 static int purge(struct sync *s)
 {
 	struct purge p = {.n = 0};
-	int r = catalog_trash_due(s->parts.catalog, now_us(), TRASH_STEP, note_id, &p);
+	int r = catalog_trash_due(s->parts.catalog, now_us(), TRASH_STEP, note_thrown, &p);
 
 	for (size_t i = 0; i < p.n && !s->stopping; i++)
-		purge_one(s, p.id[i]);
+		purge_one(s, &p.item[i]);
 	return r;
 }
 

@@ -8,6 +8,8 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 DEEP = bool(os.environ.get("DEEP"))
+LONG = 100000 if DEEP or os.environ.get("CRASH_POINTS") else 0  # seconds
+SAMPLE = int(os.environ.get("CRASH_POINTS") or 12)
 SEED = int(os.environ.get("CRASH_SEED") or random.SystemRandom().randrange(1 << 30))
 
 
@@ -15,12 +17,11 @@ def pytest_report_header(config):
     return f"crash: seed {SEED} (CRASH_SEED), {'all points' if DEEP else 'a sample'}"
 
 
-def proved(enough, figures):
-    """A run that met too little (a sample, on a busy machine) proves nothing, which is no fault of the product; all points must."""
-    if DEEP:
-        assert enough, f"the test must have tested something: {figures}"
-    elif not enough:
-        pytest.skip(f"too little was met to prove anything: {figures}")
+def nearer(nth):
+    """That point, and nearer ones: how many calls a session makes depends on how fast the machine is, but it makes one."""
+    while nth > 0:
+        yield nth
+        nth //= 2
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@
 and compares.  Only what an operation's success promised is in the manifest."""
 import collections
 import contextlib
+import copy
 import datetime
 import glob
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +20,7 @@ import pictures
 from camera import FaultCamera
 from faults import Faults
 from mount import Mount
+from named import TRASH_SECONDS, Named
 from processes import run, wait_until
 
 START_LIMIT = 5
@@ -36,6 +37,7 @@ class Accepted:
         self.taken = taken or pictures.moment(serial)
         self.edits = {}         # {label: is it to have it; None: an edit was going on at the kill}
         self.upload = "there"   # "gone": unlinked or rewritten; "unsure": that was going on at the kill
+        self.thrown, self.due = False, None  # into the trash (None: that, or its return, was going on), until when
 
     @property
     def stem(self):
@@ -58,7 +60,7 @@ def until_it_dies(step, *args):
         return False
 
 
-class Life(Mount):
+class Life(Named, Mount):
     def __init__(self, base, bucket=None, directory=True, more="", stores="", **kw):
         base = str(base)
         os.makedirs(base)
@@ -69,12 +71,13 @@ class Life(Mount):
         os.makedirs(self.source)
         self.lock, self.serial = threading.Lock(), 0
         self.accepted, self.unsure, self.captured = [], set(), []
-        self.foreign, self.seen_objects = 0, {}
+        self.foreign, self.seen_objects, self.texts = 0, {}, {}  # texts: {sha256: bytes} of objects
         self.kills = self.queued_at_kills = self.slowest_start = 0
+        self.told = False  # a user was told of an error
         archive = f'[store "archive"]\ndriver = dir\npath = {os.path.realpath(base)}/archive\n' if directory else ""
         super().__init__(base, stores=archive + (bucket.config() if bucket else "") + stores,
                          cameras=f'[camera "porch"]\ndriver = http\nurl = {self.camera.url}\n', start=False,
-                         more="cache_size = 128K\n" + more, env=bucket.env() if bucket else None, **kw)
+                         more=f"cache_size = 128K\ntrash = {TRASH_SECONDS}s\n" + more, env=bucket.env() if bucket else None, **kw)
 
     # -- life
 
@@ -112,23 +115,23 @@ class Life(Mount):
 
     def catalog(self):
         """A copy of the catalog, as it lies there."""
-        copy = tempfile.mkdtemp(prefix="catalog-")
+        made = tempfile.mkdtemp(prefix="catalog-")
         for name in ("catalog.db", "catalog.db-wal"):
             with contextlib.suppress(FileNotFoundError):
-                shutil.copy(os.path.join(self.state, name), copy)
-        return copy
+                shutil.copy(os.path.join(self.state, name), made)
+        return made
 
     def queued(self):
         """How much is not in all stores: what a kill can lose."""
-        copy = self.catalog()
+        lying = self.catalog()
         try:
-            with contextlib.closing(sqlite3.connect(os.path.join(copy, "catalog.db"))) as db:
+            with contextlib.closing(sqlite3.connect(os.path.join(lying, "catalog.db"))) as db:
                 return db.execute("SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM upload "
                                   "WHERE is_dir = 0 AND state IN (?, ?))", (OPEN, WAITING)).fetchone()[0]
         except sqlite3.OperationalError:  # killed before it had tables
             return 0
         finally:
-            shutil.rmtree(copy)
+            shutil.rmtree(lying)
 
     # -- what users do
 
@@ -208,7 +211,8 @@ class Life(Mount):
     def with_sidecar(self, first):
         n = self._next()
         name, label = f"label{n}.jpg", f"kind{n % 3}"
-        text = b'{"labels":[{"kind":"object","value":"%s"}],"vendor":{"n":%d}}' % (label.encode(), n)
+        text = (b'{"labels":[{"kind":"object","value":"%s"}],"documents":[{"label":{"created_by":"auto","n":%d}}]}'
+                % (label.encode(), n))
         self.unsure.update((name, f"label{n}.json"))
         parts = [(f"label{n}.json", text), (name, picture(n))]
         for part, data in parts if first else reversed(parts):
@@ -337,9 +341,23 @@ class Life(Mount):
         """About 20 uploads of every kind, and the rest of a day."""
         return [self.make_camera, self.by_cp, self.in_place, self.by_rsync, self.by_rename, lambda: self.with_sidecar(True),
                  self.capture, self.by_mtime_only, lambda: self.with_sidecar(False), self.rewrite, self.read_some, self.by_cp,
-                 self.foreign_objects, self.remove, self.by_rsync, self.in_place, self.read_some, self.send_all, self.by_cp,
-                 self.label_by_ln, self.label_by_xattr, self.label_by_mv, self.rewrite, self.by_rename, self.label_by_ln,
-                 self.label_in_sidecar, self.read_some, self.remove, self.in_place, self.capture, self.label_by_rm, self.send_all]
+                 self.foreign_objects, self.remove, self.by_rsync, self.in_place, self.read_some, self.make_query, self.send_all,
+                 self.trash, self.by_cp, self.label_by_ln, self.label_by_xattr, self.label_by_mv, self.change_query, self.rewrite,
+                 self.freeze, self.by_rename, self.label_by_ln, self.label_in_sidecar, self.rename_query, self.read_some,
+                 self.make_query, self.remove, self.in_place, self.freeze, self.capture, self.label_by_rm, self.remove_query,
+                 self.remove_dataset, self.empty_trash]
+
+    def early_steps(self):
+        """What every version of the catalog knows."""
+        return [self.make_camera, self.by_cp, self.in_place, lambda: self.with_sidecar(True), self.label_by_ln, self.label_by_xattr,
+                self.by_rsync, self.by_rename, lambda: self.with_sidecar(False), self.by_mtime_only, self.label_in_sidecar]
+
+    def take_over(self, other):
+        """Goes on where another one, which is dead, was killed; what it sent is not there."""
+        for mine, its in ((self.state, other.state), (self.cache, other.cache)):
+            shutil.rmtree(mine, ignore_errors=True)
+            shutil.copytree(its, mine, ignore=shutil.ignore_patterns("*.sock"))
+        self.accepted, self.unsure, self.serial = copy.deepcopy(other.accepted), set(other.unsure), other.serial
 
     def session(self):
         """True: it lived to the end."""
@@ -374,22 +392,27 @@ class Life(Mount):
         self.judge_running(wait, unpromised, notes)
 
     def judge_running(self, wait=20, unpromised=(), notes=False, leftovers=True):
+        self.judge_trash()
         self.judge_uploads()
         self.clear_unsure()
         self.judge_snapshots(wait)
+        self.judge_named()
         for a in unpromised:
             with contextlib.suppress(FileNotFoundError):
                 assert self.read(a.path) == a.data, f"{a.path} has other bytes"
+        began = time.time()
         self.cli("sync", "--wait", timeout=100)
-        self.judge_stores()
+        self.judge_stores(began)
         if leftovers:
             self.judge_leftovers()
         done = self.cli("fsck", check=False)
-        noted = "note: spool" if notes else "note:"
+        noted = "note: spool" if notes or self.emptied else "note:"  # killed before a copy was dropped
         assert done.returncode == 0 and noted not in done.stdout, done.stdout + done.stderr
 
     def judge_uploads(self):
         for a in self.accepted:
+            if a.thrown:
+                continue
             if a.upload == "there":
                 assert self.read("upload", CAMERA, a.name) == a.data, f"upload/{CAMERA}/{a.name} has other bytes"
             elif a.upload == "gone":
@@ -411,15 +434,17 @@ class Life(Mount):
         self.unsure.clear()
 
     def judge_snapshots(self, wait):
-        missing = {a.path for a in self.accepted}
+        shown = [a for a in self.accepted if not a.thrown]
+        missing = {a.path for a in shown}
         wait_until(lambda: missing.intersection_update(p for p in list(missing) if not os.path.exists(self.at(p))) or not missing,
                    wait, 0.1, what=lambda: f"{len(missing)} accepted: {sorted(missing)[:5]}\n{self.log_text()[-3000:]}")
-        for a in self.accepted:
+        for a in shown:
             assert self.read(a.path) == a.data, f"{a.path} has other bytes"
-        for a in self.accepted:
+        for a in shown:
             if a.label:
                 wait_until(lambda: a.label in [x["value"] for x in self.sidecar(a.path).get("labels", [])], 5,
                            what=f"the label of {a.path}")
+                assert [d["label"]["n"] for d in self.sidecar(a.path)["documents"]] == [a.serial], f"the document of {a.path}"
         self.judge_labels()
         if self.captured:
             there = {pictures.sha256(self.read(p)) for p in self.snapshots("porch")}
@@ -450,31 +475,47 @@ class Life(Mount):
                 known = self.seen_objects.get((path, st.st_ino, st.st_mtime_ns))
                 if not known:
                     with open(path, "rb") as f:
-                        known = self.seen_objects[(path, st.st_ino, st.st_mtime_ns)] = pictures.sha256(f.read())
+                        body = f.read()
+                    known = self.seen_objects[(path, st.st_ino, st.st_mtime_ns)] = pictures.sha256(body)
+                    self.texts[known] = body
                 found[os.path.relpath(path, self.archive)] = known
         return found
 
     def bucket_objects(self):
-        """{key: sha256}; a picture is read once, it never changes."""
+        """{key: sha256}; what has not changed is read once."""
         found = {}
-        for key, size in self.bucket.list().items():
-            known = self.seen_objects.get((key, size)) if key.endswith(".jpg") else "json"
-            found[key] = known or self.seen_objects.setdefault((key, size), pictures.sha256(self.bucket.get(key)))
+        for key, what in self.bucket.list(etags=True).items():
+            if (key, what) not in self.seen_objects:
+                body = self.bucket.get(key)
+                self.seen_objects[key, what] = pictures.sha256(body)
+                self.texts[pictures.sha256(body)] = body
+            found[key] = self.seen_objects[key, what]
         return found
 
-    def judge_stores(self):
+    def judge_stores(self, began):
+        """began: before the sync that has ended."""
         stores = ([self.archive_objects()] if self.directory else []) + ([self.bucket_objects()] if self.bucket else [])
+        self.judge_emptied(began, stores)
         for objects in stores:
+            self.judge_notes(objects)
             shas = collections.Counter(sha for key, sha in objects.items() if key.endswith(".jpg"))
-            for sha in [a.sha for a in self.accepted] + self.captured:
+            for sha in [a.sha for a in self.accepted if not a.thrown] + self.captured:
                 assert shas[sha] == 1, f"{shas[sha]} objects of one picture: {[k for k, v in objects.items() if v == sha]}"
             for a in self.accepted:
-                key = f"{CAMERA}/{a.stem[:4]}/{a.stem[4:6]}/{a.stem[6:8]}/{a.stem}"
-                assert objects.get(key + ".jpg") == a.sha and key + ".json" in objects, key
+                if not a.thrown:
+                    self.judge_objects(a, objects)
             twice = [sha for sha, n in shas.items() if n > 1]
             assert not twice, [k for k, v in objects.items() if v in twice]
-            strays = [k for k in objects if not k.endswith((".jpg", ".json"))]
+            strays = [k for k in objects if not k.endswith((".jpg", ".json")) and not k.startswith(".shutterfs/")]
             assert not strays, strays
+
+    def judge_objects(self, a, objects):
+        """Its picture, and beside it a sidecar that says what the last edit said."""
+        key = f"{CAMERA}/{a.stem[:4]}/{a.stem[4:6]}/{a.stem[6:8]}/{a.stem}"
+        assert objects.get(key + ".jpg") == a.sha and key + ".json" in objects, key
+        says = {f"{x['kind']}/{x['value']}" for x in json.loads(self.texts[objects[key + ".json"]]).get("labels", [])}
+        wanted = {label for label, there in a.edits.items() if there} | ({f"object/{a.label}"} if a.label else set())
+        assert says == wanted, f"{key}.json says {says}, not {wanted}"
 
     def judge_leftovers(self):
         def files(*parts):
@@ -492,7 +533,3 @@ class Life(Mount):
             wait_until(lambda: not wrong(), 5, 0.2)
         assert not wrong(), wrong()
 
-    def summary(self):
-        edits = sum(len(a.edits) for a in self.accepted)
-        return (f"{self.kills} kills, {len(self.accepted)} accepted, {edits} labels edited, {len(self.captured)} captured, "
-                f"{self.queued_at_kills} rows queued at the kills, 0 lost, 0 twice, slowest start {self.slowest_start:.2f} s")

@@ -217,8 +217,8 @@ class Bucket:
     def delete(self, key):
         assert self._call("DELETE", key)[0] in (200, 204)
 
-    def list(self):
-        """{key: size} of all objects."""
+    def list(self, etags=False):
+        """{key: size, or etag} of all objects."""
         found, token = {}, None
         while True:
             query = {"list-type": "2", "encoding-type": "url"}
@@ -228,7 +228,8 @@ class Bucket:
             assert status == 200, (status, body)
             root = ElementTree.fromstring(body)
             for item in root.iter(XML + "Contents"):
-                found[urllib.parse.unquote(item.findtext(XML + "Key"))] = int(item.findtext(XML + "Size"))
+                what = item.findtext(XML + "ETag") if etags else int(item.findtext(XML + "Size"))
+                found[urllib.parse.unquote(item.findtext(XML + "Key"))] = what
             token = root.findtext(XML + "NextContinuationToken")
             if not token:
                 return found

@@ -218,3 +218,15 @@ def test_trash_is_emptied(make_mount):
     m.cli("scan", "archive")
     assert not os.path.exists(m.at(gone)) and os.path.exists(m.at(keep))
     assert m.cli("fsck").returncode == 0
+
+
+def test_nothing_is_kept_of_what_the_trash_has_lost(make_mount, bucket):
+    m = make_mount(stores=bucket.config(), env=bucket.env(), more="trash = 0s")
+    keep, gone = put(m, 1), put(m, 2)
+    m.sync()
+    kept = {p: os.path.join(m.cache, "blobs", sha[:2], sha) for p in (keep, gone) for sha in [m.sidecar(p)["sha256"]]}
+    assert all(map(os.path.exists, kept.values()))
+    m.cli("trash", gone)
+    m.sync()
+    assert os.path.exists(kept[keep]) and not os.path.exists(kept[gone])
+    assert "note" not in m.cli("fsck").stdout
