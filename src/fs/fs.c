@@ -119,6 +119,7 @@ int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, s
 		.parts = *parts, .uid = getuid(), .gid = getgid(), .mounted_us = now_us()};
 	pthread_mutex_init(&fs->lock, NULL);
 	pthread_mutex_init(&fs->handle_lock, NULL);
+	walks_init(&fs->walks);
 	pthread_cond_init(&fs->idle, NULL);
 	r = session_new(options, &ops, fs, err, &fs->session, &fs->choice);
 	if (r == 0)
@@ -201,6 +202,7 @@ struct fs *fs_free(struct fs *fs)
 		fuse_session_destroy(fs->session);
 	fs->passthrough = passthrough_free(fs->passthrough);
 	pthread_cond_destroy(&fs->idle);
+	walks_done(&fs->walks);
 	pthread_mutex_destroy(&fs->handle_lock);
 	pthread_mutex_destroy(&fs->lock);
 	free(fs);

@@ -9,6 +9,7 @@
 
 #include "inode.h"
 #include "shutterfs/fs.h"
+#include "walk.h"
 
 #define LOG_ROOM "fs"
 
@@ -49,7 +50,8 @@ struct fs {
 	pthread_mutex_t handle_lock;
 	struct handle *handle[HANDLE_BUCKETS]; /* handle_lock; by their number */
 	bool over;                             /* fs_end() was there */
-	pthread_mutex_t lock;                  /* guards all below */
+	struct walks walks;
+	pthread_mutex_t lock; /* guards all below */
 	struct parked *parked;
 	unsigned answering;  /* parked requests that were taken off and are being answered */
 	pthread_cond_t idle; /* answering became 0 */
@@ -156,6 +158,7 @@ struct handle {
 		char *name;
 	} * seen;
 	size_t n_seen;
+	bool names_alone;    /* DIR: no attributes are wanted; set at opendir */
 	uint64_t number;     /* as the kernel has it */
 	struct handle *next; /* in its bucket; fs->handle_lock */
 };

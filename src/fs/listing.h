@@ -9,6 +9,7 @@ struct listing {
 	struct node dir;
 	struct handle *handle;
 	bool plus;
+	bool names_alone; /* no attributes are wanted of pictures and sidecars */
 	char *data;
 	size_t used, size;
 	int error;
@@ -29,7 +30,7 @@ struct listing_snaps {
 	int64_t skip_picture; /* the page begins within this snapshot: only its sidecar is left */
 	int64_t last;
 	unsigned n;
-	bool full;
+	bool first_alone; /* walk.h */
 };
 /* Both 1: full. */
 int listing_snaps_begin(struct listing *l, off_t off, struct listing_snaps *ret) MUST_CHECK;

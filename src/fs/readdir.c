@@ -204,32 +204,38 @@ static off_t snap_cookie(int64_t id, bool sidecar)
 	return COOKIE_FIRST + ((off_t)id * 2 + (sidecar ? 1 : 0));
 }
 
+/* A picture or its sidecar; 1: full. */
+static int add_of_snap(struct listing *l, const struct snap *s, bool sidecar, bool name_alone)
+{
+	struct node n = {.kind = sidecar ? NODE_SIDECAR : NODE_SNAP, .id = s->id};
+	struct stat st = {.st_mode = S_IFREG, .st_ino = node_ino(n)};
+	char name[STEM_MAX + 8];
+	int r = 0;
+
+	if (!name_alone && sidecar)
+		r = fs_sidecar_attr(l->fs, s, &st, NULL);
+	else if (!name_alone)
+		fs_snap_attr(l->fs, s, &st);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r; /* gone this moment */
+	(void)snprintf(name, sizeof(name), "%s.%s", s->stem, sidecar ? "json" : "jpg");
+	return listing_add(l, name, n, &st, snap_cookie(s->id, sidecar)) ? 1 : 0;
+}
+
 int listing_snap(void *user, const struct snap *s)
 {
 	struct listing_snaps *p = user;
-	struct listing *l = p->l;
-	char name[STEM_MAX + 8];
-	struct stat st;
+	bool name_alone = p->l->names_alone || p->first_alone;
+	int r = 0;
 
 	p->n++;
-	(void)snprintf(name, sizeof(name), "%s.jpg", s->stem);
-	if (s->id != p->skip_picture) {
-		fs_snap_attr(l->fs, s, &st);
-		p->full = listing_add(l, name, (struct node){.kind = NODE_SNAP, .id = s->id}, &st,
-				      snap_cookie(s->id, false));
-	}
-	if (!p->full && fs_sidecars_listed(l->fs, l->dir)) {
-		int r = fs_sidecar_attr(l->fs, s, &st, NULL);
-
-		if (r < 0 && r != -ENOENT) /* gone this moment */
-			return r;
-		(void)snprintf(name, sizeof(name), "%s.json", s->stem);
-		p->full = r == 0 &&
-			  listing_add(l, name, (struct node){.kind = NODE_SIDECAR, .id = s->id},
-				      &st, snap_cookie(s->id, true));
-	}
+	p->first_alone = false;
+	if (s->id != p->skip_picture)
+		r = add_of_snap(p->l, s, false, name_alone);
+	if (r == 0 && fs_sidecars_listed(p->l->fs, p->l->dir))
+		r = add_of_snap(p->l, s, true, name_alone);
 	p->last = s->id;
-	return p->full ? 1 : 0;
+	return r;
 }
 
 int listing_snaps_begin(struct listing *l, off_t off, struct listing_snaps *ret)
@@ -253,6 +259,10 @@ static void list_snaps(struct listing *l, struct view v, off_t off)
 	struct listing_snaps p;
 	int r = listing_snaps_begin(l, off, &p);
 
+	if (off < COOKIE_FIRST) {
+		walk_listed(&l->fs->walks, fuse_req_ctx(l->req)->pid, node_ino(l->dir));
+		p.first_alone = true;
+	}
 	while (r == 0) {
 		p.n = 0;
 		r = catalog_list(l->fs->parts.catalog, v, l->dir.day, p.last, PAGE, listing_snap,
@@ -429,6 +439,7 @@ static void reply_list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		(void)fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	l.names_alone = l.handle->names_alone;
 	l.size = size < MAX_IO ? size : MAX_IO;
 	l.data = malloc(l.size);
 	if (!l.data)
@@ -458,16 +469,20 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct node n = node_from_ino(ino);
 	struct fs *fs = fuse_req_userdata(req);
 	struct handle *h = handle_new(fs, HANDLE_DIR);
+	struct view v;
 
 	if (!h) {
 		(void)fuse_reply_err(req, ENOMEM);
 		return;
 	}
+	h->names_alone = node_day_view(n, &v) &&
+			 walk_goes_on(&fs->walks, fuse_req_ctx(req)->pid, ino);
 	fi->fh = h->number;
 	/* The kernel keeps the listing until told otherwise; both flags are needed for that.  Entries of upload/ change attributes
-	 * without a notification, and what a query finds is not told, so theirs are not kept. */
-	fi->cache_readdir = fi->keep_cache = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS &&
-					     n.kind != NODE_QUERY;
+	 * without a notification, and what a query finds is not told, so theirs are not kept.  Nor are names alone, so that the
+	 * next one, who may want more, gets more; but they do not push out what is kept. */
+	fi->keep_cache = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS && n.kind != NODE_QUERY;
+	fi->cache_readdir = fi->keep_cache && !h->names_alone;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(fs, h);
 }

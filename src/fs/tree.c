@@ -370,6 +370,8 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = fs_parent(fs, dir, &n);
 	else if (strcmp(name, ".") != 0)
 		r = fs_lookup(fs, dir, name, &n);
+	if (n.kind == NODE_SNAP || n.kind == NODE_SIDECAR)
+		walk_asked(&fs->walks, parent);
 	if (r == 0)
 		r = fs_entry(fs, n, &e);
 	if (r == 0 && is_passing(fs, dir, name, n))
