@@ -140,6 +140,8 @@ int catalog_open(const char *state_dir, struct catalog **ret)
 	atomic_store(&c->changed_us, now_us());
 	int r = -pthread_key_create(&c->key, reader_end);
 	c->key_made = r == 0;
+	if (r == 0)
+		r = rows_new(&c->rows);
 	if (r == 0 && asprintf(&c->path, "%s/catalog.db", state_dir) < 0) {
 		c->path = NULL;
 		r = -ENOMEM;
@@ -182,6 +184,7 @@ struct catalog *catalog_close(struct catalog *c)
 	(void)pthread_mutex_destroy(&c->w.copying);
 	(void)pthread_mutex_destroy(&c->feed_lock);
 	(void)pthread_mutex_destroy(&c->readers_lock);
+	c->rows = rows_free(c->rows);
 	free(c->path);
 	free(c);
 	return NULL;

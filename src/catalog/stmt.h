@@ -56,6 +56,7 @@ struct catalog {
 	char *path;
 	int wal_fd;
 	struct writer w;
+	struct rows *rows;
 	_Atomic int64_t changed_us;
 	_Atomic bool edited;
 	const struct target *target; /* set before other threads */
@@ -68,5 +69,15 @@ struct catalog {
 	pthread_mutex_t readers_lock;
 	struct db *readers; /* readers_lock */
 };
+
+/* ---- rows.c: what catalog_snap() found lately ---- */
+struct rows;
+int rows_new(struct rows **ret) MUST_CHECK;
+struct rows *rows_free(struct rows *rows);
+/* *ret_state: of the database, for rows_add() with what is read from it after this. */
+bool rows_find(struct rows *rows, int64_t id, struct snap *ret, uint64_t *ret_state);
+void rows_add(struct rows *rows, uint64_t state, const struct snap *s);
+void rows_changed(struct rows *rows); /* committed: nothing that was read before holds */
+
 int writer_start(struct catalog *c) MUST_CHECK; /* c->w.db and c->w.checkpoint are open */
 void writer_stop(struct catalog *c);            /* after what is queued */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "db.h"
+#include "stmt.h"
 
 static int one(struct query *q, struct snap *ret)
 {
@@ -32,10 +32,17 @@ static int each(struct query *q, snap_fn *fn, void *user)
 
 int catalog_snap(struct catalog *c, int64_t id, struct snap *ret)
 {
+	uint64_t state;
+
+	if (rows_find(c->rows, id, ret, &state))
+		return 0;
 	READ(db, c);
 	QUERY(q, db, "SELECT " SNAP_COLUMNS " FROM snapshot s WHERE s.id = ?1 AND s.gone = 0",
 	      I(id));
-	return one(&q, ret);
+	int r = one(&q, ret);
+	if (r == 0)
+		rows_add(c->rows, state, ret);
+	return r;
 }
 
 static struct query find(struct db *db, struct view v, int32_t day, const char *stem)

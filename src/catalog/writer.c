@@ -177,6 +177,8 @@ static void run_group(struct catalog *c, struct job *first)
 	}
 	if (r == 0)
 		r = commit(c, durable, before);
+	if (r < 0 || sqlite3_total_changes64(db->s) != before)
+		rows_changed(c->rows);
 	if (r == 0)
 		return;
 	c->w.no_space = r == -ENOSPC;

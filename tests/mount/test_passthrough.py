@@ -1,4 +1,5 @@
 """Local pictures that the kernel reads by itself: no READ reaches us, one mode per inode, and the ways it is not to be had."""
+import collections
 import concurrent.futures
 import json
 import mmap
@@ -101,6 +102,27 @@ def test_no_read_reaches_us(make_mount, passing, tmp_path):
         assert reads_of(m, path) == 0
     assert m.status()["read_path"] == "passthrough"
     assert "passthrough" in m.cli("status").stdout
+
+
+def requests_since(m, mark):
+    """What the kernel asked, by name."""
+    return collections.Counter(re.findall(r"opcode: (\w+) \(\d+\)", m.log_text()[mark:]))
+
+
+def test_a_picture_read_again_costs_an_open_and_a_release(make_mount, passing):
+    m = make_mount(options=LOGGED)
+    made = filled(m)
+    for path, data in made.items():
+        assert m.read(path) == data
+    mark = len(m.log_text())
+    for path, data in made.items():
+        fd = os.open(m.at(path), os.O_RDONLY)
+        assert os.read(fd, len(data) + 1) == data
+        os.close(fd)
+    wait_until(lambda: requests_since(m, mark)["RELEASE"] == len(made), 10)
+    asked = requests_since(m, mark)
+    assert asked.pop("OPEN") == asked.pop("RELEASE") == len(made)
+    assert not asked  # no LOOKUP, GETATTR, READ, FLUSH
 
 
 def test_switched_off(make_mount, tmp_path):
