@@ -84,6 +84,26 @@ class Mounted:
         self.process = None
 
 
+class Bare(Mounted):
+    """What the kernel's interface allows: a mount that does nothing but pass the files of one directory through."""
+    name = "bare passthrough"
+    remote = False
+
+    def __init__(self, base, tools, directory):
+        super().__init__(base, None)
+        self.tools, self.directory = tools, directory
+
+    @staticmethod
+    def there():
+        return os.geteuid() == 0 and mounts.resends()  # a kernel that can pass through, too
+
+    def argv(self):
+        return [self.tools.bare_program, self.directory, self.mnt]
+
+    def path(self, key):
+        return os.path.join(self.mnt, os.path.basename(key))
+
+
 class Rclone(Mounted):
     name = "rclone mount"
 

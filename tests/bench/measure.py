@@ -46,6 +46,7 @@ class Tools:
 
     def __init__(self, directory, scratch):
         self.server, self.io_program = os.path.join(directory, "bench-server"), os.path.join(directory, "bench-io")
+        self.bare_program = os.path.join(directory, "bench-bare")
         self.scratch = scratch
 
     def write_list(self, paths):

@@ -10,6 +10,7 @@ import time
 
 import measure
 import servers
+from contestants import Bare
 from processes import run
 from results import COPY, MOUNTS, PLAIN, RCLONE, SHUTTERFS
 from world import KB87
@@ -57,6 +58,8 @@ def epoch(world, results):
     top, keys = world.tree(world.sizes.epoch)
     link = world.link(top)
     everyone = world.contestants(link, top)
+    if Bare.there():
+        everyone.append(world.later(Bare(world.fresh("m"), world.tools, os.path.dirname(everyone[0].path(keys[0])))))
     few = keys[:S3FS_FILES]
     for c in everyone:
         c.start()
@@ -80,6 +83,8 @@ def epoch(world, results):
             everyone.append(everyone.pop(0))
     warm, dropped = results.case("warm-1", "", ""), results.case("dropped-1", "", "")
     results.goal("warm epoch, 1 reader: of the plain directory", warm.times(SHUTTERFS, PLAIN), least=0.5)
+    if Bare.there():
+        results.goal("warm epoch, 1 reader: of a mount that does nothing else", warm.times(SHUTTERFS, Bare.name), least=0.8)
     results.goal("warm epoch, 1 reader: of rclone mount", warm.times(SHUTTERFS, RCLONE), least=10)
     python = results.case("warm-python", "", "")
     results.goal("warm epoch, Python reader: of the plain directory", python.times(SHUTTERFS, PLAIN), least=0.5)
