@@ -73,18 +73,21 @@ def test_a_registered_picture_is_written_again(mount, fsx, tmp_path):
 @pytest.mark.limit(2_000 if DEEP else 120)
 def test_workers_die_under_it(mount, fsx):
     os.mkdir(mount.at("upload", "box"))
-    over, kills = threading.Event(), []
+    for _ in range(30 if DEEP else 1):
+        over, kills = threading.Event(), []
 
-    def kill():
-        while not over.wait(0.7):
-            mount.replace_worker()
-            kills.append(1)
+        def kill():
+            # one more in a row and the mount would be made anew
+            while not over.wait(0.7) and len(kills) < 7:
+                mount.replace_worker()
+                kills.append(1)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        fsx(mount.at("upload", "box", "a.bin"), seconds=120 if DEEP else 4, operations=1 << 40)
-    finally:
-        over.set()
-        killer.join()
-    assert kills
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            fsx(mount.at("upload", "box", "a.bin"), seconds=4, operations=1 << 40)
+        finally:
+            over.set()
+            killer.join()
+        assert kills
+        mount.restart()
