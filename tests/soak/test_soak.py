@@ -1,6 +1,6 @@
 """One mount that is used for a long time: readers, uploaders, a store that fails now and then, evictions, workers that are killed.
 
-MINUTES (10) is how long.  Workers are killed in the first part; the last one is then watched: its memory, descriptors and threads
+SOAK_MINUTES (10) is how long.  Workers are killed in the first part; the last one is then watched: its memory, descriptors and threads
 stay what they are, the catalog's log is bounded, no program sees an error, and at the end every byte is right, in the tree and in
 the store."""
 import collections
@@ -16,7 +16,7 @@ import pictures
 import swift as swifts
 from processes import children
 
-MINUTES = float(os.environ.get("MINUTES", "10"))
+MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 SECONDS = 60 * MINUTES
 SEED = int(os.environ.get("SEED", random.randrange(1 << 30)))
 KILLING, WARM = 0.4, 0.6       # parts of the time: kills end, watching begins
