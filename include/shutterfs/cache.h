@@ -16,6 +16,9 @@ enum blob_area { BLOB_SPOOL, BLOB_CACHE };
 
 int cache_new(const char *state_dir, const char *cache_dir, uint64_t limit, struct cache **ret)
 	MUST_CHECK;
+/* This process takes the place of one that was killed, while the machine ran on: nothing that it wrote is doubted.  Before others
+ * use the cache. */
+void cache_resumes(struct cache *c);
 struct cache *cache_free(struct cache *c);
 /* Exact totals from the disk; run once in the background after start. */
 void cache_recount(struct cache *c);

@@ -32,7 +32,7 @@ struct cache {
 	char *root[AREAS]; /* where the shards are */
 	char *tmp[AREAS];  /* names of files being written, only where there is no O_TMPFILE */
 	uint64_t limit;
-	int64_t doubted_ns;             /* set at start: see trust.c */
+	int64_t doubted_ns, resumed_ns; /* set at start: see trust.c */
 	bool running;                   /* it began: trust_end is due */
 	bool one_disk;                  /* evicting makes room for the spool, too */
 	_Atomic bool no_tmpfile[AREAS]; /* this file system has none: do not ask again */

@@ -3,7 +3,10 @@
  * A power cut can keep a blob's name and length and lose its pages.  <state>/trust has the time up to which blobs are
  * doubted, and whether the last end was clean; it is written durably at start ("running") and at a clean end, after
  * everything else is on disk.  A blob counts as doubted while its ctime is not after that time; one that was found sound
- * gets a new ctime.  Nothing is held in memory, and nothing is read at start. */
+ * gets a new ctime.  Nothing is held in memory, and nothing is read at start.
+ *
+ * A process that is killed loses nothing that it has written, only the machine's end does.  "running" has the boot it is of, so
+ * that who was started again in place of a dead process (cache_resumes) does not mistake a power cut for that. */
 #define LOG_ROOM "cache"
 #include "private.h"
 
@@ -17,7 +20,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRUST_MAX 64 /* "<ns> clean\n" */
+#define TRUST_MAX 128 /* "<ns> clean <boot>\n" */
+#define BOOT_MAX 40
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
+struct mark {
+	int64_t ns;
+	char how[16], boot[BOOT_MAX + 1];
+};
 
 static int64_t ns_of(const struct timespec *t)
 {
@@ -37,48 +47,65 @@ static void trust_path(const struct cache *c, struct blob_path *ret)
 	(void)snprintf(ret->s, sizeof(ret->s), "%s/trust", c->home[BLOB_SPOOL]);
 }
 
+/* "": not known. */
+static void this_boot(char out[BOOT_MAX + 1])
+{
+	CLEANUP(buf_done) struct buf text = BUF(BOOT_MAX);
+
+	out[0] = '\0';
+	if (read_file(AT_FDCWD, BOOT_ID, BOOT_MAX, &text) == 0)
+		(void)sscanf(text.data ? text.data : "", "%40s", out);
+}
+
 static int trust_write(const struct cache *c, const char *how)
 {
 	struct blob_path p;
-	char text[TRUST_MAX];
-	int n = snprintf(text, sizeof(text), "%" PRId64 " %s\n", c->doubted_ns, how);
+	char text[TRUST_MAX], boot[BOOT_MAX + 1];
 
+	this_boot(boot);
+	int n = snprintf(text, sizeof(text), "%" PRId64 " %s %s\n", c->doubted_ns, how, boot);
 	trust_path(c, &p);
 	return write_file_atomic(AT_FDCWD, p.s, text, (size_t)n, 0600);
 }
 
-/* False: the last end was not clean, or says nothing. */
-static bool trust_read(const struct cache *c, int64_t *ret_doubted_ns)
+/* False: there is none, or it says nothing. */
+static bool trust_read(const struct cache *c, struct mark *ret)
 {
 	CLEANUP(buf_done) struct buf text = BUF(TRUST_MAX);
 	struct blob_path p;
-	char how[16];
-	int64_t ns;
 
+	*ret = (struct mark){0};
 	trust_path(c, &p);
-	if (read_file(AT_FDCWD, p.s, TRUST_MAX, &text) < 0 ||
-	    sscanf(text.data ? text.data : "", "%" SCNd64 " %15s", &ns, how) != 2 ||
-	    strcmp(how, "clean") != 0)
-		return false;
-	*ret_doubted_ns = ns;
-	return true;
+	return read_file(AT_FDCWD, p.s, TRUST_MAX, &text) == 0 &&
+	       sscanf(text.data ? text.data : "", "%" SCNd64 " %15s %40s", &ret->ns, ret->how,
+		      ret->boot) >= 2;
 }
 
 int trust_begin(struct cache *c)
 {
+	char boot[BOOT_MAX + 1];
 	struct blob_path p;
 	struct timespec t;
+	struct mark last;
 
 	/* The clock that files get their times from; before anything that is written from now on. */
 	(void)clock_gettime(CLOCK_REALTIME_COARSE, &t);
-	if (!trust_read(c, &c->doubted_ns))
-		c->doubted_ns = ns_of(&t) - 1;
+	bool marked = trust_read(c, &last);
+	this_boot(boot);
+	c->doubted_ns = marked && strcmp(last.how, "clean") == 0 ? last.ns : ns_of(&t) - 1;
+	c->resumed_ns = marked && boot[0] && strcmp(last.boot, boot) == 0 ? last.ns : c->doubted_ns;
 	int r = trust_write(c, "running");
 	if (r == 0)
 		return 0;
 	/* A full disk; what the file says must not outlive what happens now. */
 	trust_path(c, &p);
 	return unlink(p.s) < 0 && errno != ENOENT ? r : 0;
+}
+
+void cache_resumes(struct cache *c)
+{
+	c->doubted_ns = c->resumed_ns;
+	(void)!trust_write(c, "running"); /* what is there doubts more */
 }
 
 static int sync_home(const struct cache *c, enum blob_area area)

@@ -125,8 +125,10 @@ static int open_rooms(struct serving *w, const struct letter *go, struct buf *er
 	w->app->restarts = go->restarts;
 	w->app->confined = confined;
 	memcpy(w->app->confined_by, how, sizeof(how));
-	if (go->turn > 0)
+	if (go->turn > 0) {
+		cache_resumes(w->app->cache);
 		ingest_resumes(w->app->ingest);
+	}
 	return app_new_fs(w->app, w->options, err);
 }
 

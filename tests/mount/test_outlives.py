@@ -610,3 +610,25 @@ def test_only_the_worker_has_the_sockets(make_mount):
     os.kill(worker, signal.SIGKILL)
     m.next_worker(worker)
     wait_until(lambda: not any(os.path.exists(f"/proc/{p}") for p in family), 20, what="the end of the killed one's processes")
+
+
+def test_a_killed_worker_costs_no_second_look_at_what_is_cached(make_mount, bucket):
+    """A blob that is hashed before it is believed gets a new ctime by that."""
+    m = make_mount(stores=bucket.config(), env=bucket.env(), options=("-o", "passthrough=no"))
+    data = pictures.picture(1, pictures.moment(1), "+00:00")
+    m.upload("front", "1.jpg", data)
+    (path,) = m.wait_snapshots(1)
+    m.sync()
+    sha = pictures.sha256(data)
+    blob = os.path.join(m.cache, "blobs", sha[:2], sha)
+    wait_until(lambda: os.path.exists(blob), 10)
+
+    def looked_at():
+        before = os.stat(blob).st_ctime_ns
+        assert m.read(path) == data
+        return os.stat(blob).st_ctime_ns != before
+
+    m.replace_worker()
+    assert not looked_at()
+    m.crash_and_restart()  # of that nobody knows whether it was the machine's end
+    assert looked_at() and not looked_at()

@@ -3,6 +3,7 @@
 
 #include "shutterfs/codec.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -505,6 +506,58 @@ static void end_unclean(struct room *t)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* As a kill leaves it; `boot` NULL: that it is of. */
+static void end_killed(struct room *t, const char *boot)
+{
+	CLEANUP(buf_done) struct buf mark = BUF(256);
+	char path[128], text[256];
+	int64_t ns;
+
+	(void)snprintf(path, sizeof(path), "%s/trust", t->state);
+	assert_int_equal(read_file(AT_FDCWD, path, 256, &mark), 0);
+	assert_non_null(strstr(mark.data, " running "));
+	assert_int_equal(sscanf(mark.data, "%" SCNd64, &ns), 1);
+	(void)snprintf(text, sizeof(text), "%" PRId64 " running %s\n", ns, boot);
+	if (!boot)
+		(void)snprintf(text, sizeof(text), "%s", mark.data);
+	t->c = cache_free(t->c);
+	assert_int_equal(write_file_atomic(AT_FDCWD, path, text, strlen(text), 0600), 0);
+}
+
+/* Damage that only who reads it again can find. */
+static bool is_read_again(struct room *t, unsigned n, const char *boot, bool resumes)
+{
+	struct sha256 sha;
+	char path[256];
+	int fd = -1, r;
+
+	setup(t, 1 << 20);
+	sha = put_true(t, BLOB_CACHE, n);
+	end_killed(t, boot);
+	true_path(t, BLOB_CACHE, &sha, path);
+	overwrite(path);
+	(void)usleep(20000); /* the clock of files ticks on */
+	reopen(t, 1 << 20);
+	if (resumes)
+		cache_resumes(t->c);
+	r = cache_open(t->c, &sha, &fd);
+	assert_true(r == 0 || r == -ENOENT);
+	if (fd >= 0)
+		(void)close(fd);
+	teardown(t);
+	return r == -ENOENT;
+}
+
+static void the_killed_are_believed_unless_the_machine_ended(void **state)
+{
+	struct room t;
+
+	assert_false(is_read_again(&t, 1, NULL, true));
+	assert_true(is_read_again(&t, 2, NULL, false)); /* started by itself: nobody knows */
+	assert_true(is_read_again(&t, 3, "another-boot", true));
+	assert_true(is_read_again(&t, 4, "", true));
+}
+
 static void after_a_power_cut_blobs_are_hashed_before_they_are_believed(void **state)
 {
 	struct room t;
@@ -582,6 +635,7 @@ static void a_torn_blob_is_not_settled_into_the_cache(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_killed_are_believed_unless_the_machine_ended),
 		cmocka_unit_test(after_a_power_cut_blobs_are_hashed_before_they_are_believed),
 		cmocka_unit_test(a_torn_blob_is_not_settled_into_the_cache),
 		cmocka_unit_test(crash_leaves_no_stray_file),
