@@ -297,13 +297,6 @@ static int query_open(struct fs *fs, struct node n, struct fuse_file_info *fi, s
 	return r < 0 ? r : edit_open(fs, n, fi, ret);
 }
 
-/* cp -a and rsync -X bring what they found elsewhere. */
-static int set_xattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
-		     int flags)
-{
-	return strncmp(name, "user.", 5) == 0 ? 0 : -EOPNOTSUPP;
-}
-
 static void query_setattr(struct fs *fs, fuse_req_t req, struct node n, const struct stat *attr,
 			  int to_set, struct handle *h)
 {
@@ -316,7 +309,7 @@ static void query_setattr(struct fs *fs, fuse_req_t req, struct node n, const st
 static const struct edit_ops query_edit = {.load = query_load, .commit = query_commit};
 const struct node_ops dataset_query_ops = {.open_write = query_open,
 					   .setattr = query_setattr,
-					   .setxattr = set_xattr,
+					   .setxattr = text_setxattr,
 					   .edit = &query_edit};
 
 /* ---- datasets/<name>/: query.json, by any program's way of saving, until it is frozen ---- */

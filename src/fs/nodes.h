@@ -167,6 +167,8 @@ void tags_of_upload(void *user, int64_t entry, int64_t snapshot); /* of annex_op
 /* ---- xattr.c ---- */
 int picture_setxattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
 		     int flags) MUST_CHECK;
+int text_setxattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
+		  int flags) MUST_CHECK; /* of a sidecar or a query */
 int picture_removexattr(struct fs *fs, struct node n, const char *name) MUST_CHECK;
 int upload_setxattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
 		    int flags) MUST_CHECK;

@@ -218,11 +218,10 @@ static void set_attr(struct fs *fs, fuse_req_t req, struct node n, const struct 
 		(void)fuse_reply_err(req, EROFS);
 }
 
-/* cp -a and rsync -X bring what they found elsewhere. */
 static int set_xattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
 		     int flags)
 {
-	return !query_is_text(n) ? -EROFS : strncmp(name, "user.", 5) == 0 ? 0 : -EOPNOTSUPP;
+	return query_is_text(n) ? text_setxattr(fs, n, name, value, size, flags) : -EROFS;
 }
 
 int query_error(struct fs *fs, struct node n, struct buf *out)

@@ -66,18 +66,11 @@ static int commit(struct fs *fs, struct node n, const char *text, size_t len)
 	return r < 0 ? r : catalog_draft_remove(fs->parts.catalog, (int64_t)node_ino(n));
 }
 
-/* cp -a and rsync -X bring what they found elsewhere. */
-static int set_xattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
-		     int flags)
-{
-	return strncmp(name, "user.", 5) == 0 ? 0 : -EOPNOTSUPP;
-}
-
 static const struct edit_ops sidecar_edit = {.load = load, .commit = commit};
 const struct node_ops sidecar_ops = {
 	.open_write = edit_open,
 	.setattr = edit_setattr,
-	.setxattr = set_xattr,
+	.setxattr = text_setxattr,
 	.edit = &sidecar_edit,
 };
 

@@ -223,6 +223,14 @@ int picture_removexattr(struct fs *fs, struct node n, const char *name)
 	return tag_attribute(name) ? tag_remove(fs, n.id, name) : -EROFS;
 }
 
+/* Texts that stand for rows have no place for others' attributes: cp -a goes on without, rsync -X says so.  Ours come along when
+ * one is copied from a mount, and are what they are. */
+int text_setxattr(struct fs *fs, struct node n, const char *name, const char *value, size_t size,
+		  int flags)
+{
+	return is_ours(name) || strcmp(name, "user.mime_type") == 0 ? 0 : -EOPNOTSUPP;
+}
+
 /* The picture that an entry is; 0: none yet. */
 static int picture_of(struct fs *fs, int64_t entry, int64_t *ret)
 {

@@ -1,4 +1,5 @@
 """Sidecars are edited in place, by the ways in which real programs save; what cannot be understood loses nothing."""
+import contextlib
 import errno
 import json
 import os
@@ -380,3 +381,19 @@ def test_nobody_else_may(make_mount):
     done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", 'echo "{}" > "$1"', "sh",
                            side_of(m, shots[0])], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode and "ermission" in done.stdout
+
+
+def test_attributes_of_others_are_refused_and_cp_goes_on(mount, tmp_path):
+    """What cannot be kept is not taken: cp -a goes on without, and who asks for it is told."""
+    shots = collection.fill(mount)
+    path, copy = side_of(mount, shots[0]), str(tmp_path / "copy.json")
+    for name in ("user.other", "user.DOSATTRIB", "user.xdg.tags"):
+        with pytest.raises(OSError) as e:
+            os.setxattr(path, name, b"x")
+        assert e.value.errno == errno.ENOTSUP
+    os.setxattr(path, "user.mime_type", b"application/json")
+    run(["cp", "-a", path, copy])
+    with contextlib.suppress(OSError):  # not every file system has them
+        os.setxattr(copy, "user.other", b"x")
+    run(["cp", "-a", copy, path])
+    assert set(os.listxattr(path)) == {"user.mime_type"}
