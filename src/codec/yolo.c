@@ -24,8 +24,6 @@ void classes_done(struct classes *c)
 /* Without blanks and one pair of quotes around it. */
 static int set_class(struct classes *c, size_t at, const char *text, size_t len, char *why)
 {
-	char **more;
-
 	while (len > 0 && isspace((unsigned char)*text)) {
 		text++;
 		len--;
@@ -40,14 +38,12 @@ static int set_class(struct classes *c, size_t at, const char *text, size_t len,
 		why_set(why, "has more than %d classes", CLASSES_MAX);
 		return -EBADMSG;
 	}
-	if (at >= c->n) {
-		more = reallocarray(c->name, at + 1, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		c->name = more;
-		for (; c->n <= at; c->n++)
-			c->name[c->n] = NULL;
-	}
+	if (!c->name)
+		c->name = calloc(CLASSES_MAX, sizeof(*c->name));
+	if (!c->name)
+		return -ENOMEM;
+	if (at >= c->n)
+		c->n = at + 1;
 	free(c->name[at]);
 	c->name[at] = strndup(text, len);
 	return c->name[at] ? 0 : -ENOMEM;

@@ -268,27 +268,43 @@ int tag_names(const struct sidecar *s, struct buf *out)
 
 /* ---- on an entry of upload/: the picture's once it is registered; what a client gave is remembered as it was given ---- */
 
-static bool has_tag(const char *list, const char *tag, size_t n)
+static int by_name(const void *a, const void *b)
 {
-	for (const char *p = list; *p; p += *p == ',') {
-		size_t len = strcspn(p, ",");
-
-		if (len == n && strncmp(p, tag, n) == 0)
-			return true;
-		p += len;
-	}
-	return false;
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool has_all(const char *list, const char *tags)
+/* A list's tags sorted: of `text`, whose commas become ends. */
+static int split_tags(char *text, const char ***ret, size_t *ret_n)
 {
-	for (const char *p = tags; *p; p += *p == ',') {
-		size_t len = strcspn(p, ",");
+	size_t n = 1, at = 0;
+	char *save = NULL;
 
-		if (!has_tag(list, p, len))
+	for (const char *p = text; *p; p++)
+		n += *p == ',';
+	const char **tag = calloc(n, sizeof(*tag));
+	if (!tag)
+		return -ENOMEM;
+	for (char *t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save))
+		tag[at++] = t;
+	qsort(tag, at, sizeof(*tag), by_name);
+	*ret = tag;
+	*ret_n = at;
+	return 0;
+}
+
+/* The same ones in any order. */
+static bool same_tags(const char *a, const char *b)
+{
+	CLEANUP(freep) char *text_a = strdup(a), *text_b = strdup(b);
+	CLEANUP(freep) const char **tag_a = NULL, **tag_b = NULL;
+	size_t n_a = 0, n_b = 0;
+
+	if (!text_a || !text_b || split_tags(text_a, &tag_a, &n_a) < 0 ||
+	    split_tags(text_b, &tag_b, &n_b) < 0 || n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (strcmp(tag_a[i], tag_b[i]) != 0)
 			return false;
-		p += len;
-	}
 	return true;
 }
 
@@ -304,8 +320,7 @@ int upload_tag_value(struct fs *fs, int64_t entry, int64_t snapshot, const char 
 	/* In the order in which they were given: rsync -X compares. */
 	if (r == 0 && attribute_of(name) == TAGS &&
 	    catalog_xattr_get(fs->parts.catalog, entry, name, &given) == 0 &&
-	    given.len == out->len && has_all(out->data, given.data) &&
-	    has_all(given.data, out->data))
+	    given.len == out->len && same_tags(out->data, given.data))
 		memcpy(out->data, given.data, out->len);
 	return r;
 }
