@@ -54,6 +54,8 @@ int cache_disown(struct cache *c, const struct sha256 *sha, int dirfd, const cha
 /* Every store has confirmed it: spool -> cache (rename, or copy across file systems); when the cache has no room, just gone.
  * Already settled: 0.  -ENOENT: in neither area. */
 int cache_settle(struct cache *c, const struct sha256 *sha) MUST_CHECK;
+/* The way back, of what no store has any more: no longer evicted.  -ENOENT: in neither area. */
+int cache_keep(struct cache *c, const struct sha256 *sha) MUST_CHECK;
 /* -ENOENT: it was not there. */
 int cache_drop(struct cache *c, const struct sha256 *sha, enum blob_area area) MUST_CHECK;
 /* Names and sizes of all blobs of an area, for fsck and start-up: hex order, without locks; stops when

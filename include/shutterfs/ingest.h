@@ -44,6 +44,9 @@ int ingest_settle(struct ingest *in, const struct sha256 *sha, bool keep) MUST_C
 /* The same after the rows of now are on disk: a power cut that took back what the stores have confirmed must find the bytes here. */
 void ingest_settle_when_durable(struct ingest *in, const struct sha256 *sha, bool keep);
 
+/* Bytes that are to be sent again and lie in the cache: back into the spool, where they are not evicted. */
+int ingest_keep(struct ingest *in, const struct sha256 *sha) MUST_CHECK;
+
 /* Something was accepted since the last call, and may not be on disk yet (the durability tick asks). */
 bool ingest_take_activity(struct ingest *in);
 

@@ -85,3 +85,29 @@ int cache_settle(struct cache *c, const struct sha256 *sha)
 	int r = cache_drop(c, sha, BLOB_SPOOL);
 	return r == -ENOENT ? 0 : r;
 }
+
+int cache_keep(struct cache *c, const struct sha256 *sha)
+{
+	struct blob_writer *w = NULL;
+	CLEANUP(closep) int fd = -1;
+	enum blob_area area;
+	struct stat st;
+
+	if (!cache_has(c, sha, &area))
+		return -ENOENT;
+	if (area == BLOB_SPOOL)
+		return 0;
+	int r = cache_open(c, sha, &fd);
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = -errno;
+	if (r == 0)
+		r = blob_begin(c, BLOB_SPOOL, (uint64_t)st.st_size, &w);
+	if (r < 0)
+		return r;
+	r = copy_fd(fd, blob_fd(w));
+	if (r < 0) {
+		(void)blob_abort(w);
+		return r;
+	}
+	return blob_commit(w, sha, true, NULL);
+}

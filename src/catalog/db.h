@@ -205,6 +205,8 @@ int sidecar_changed(struct db *db, const struct snap *s) MUST_CHECK;
 int sidecar_fits(struct db *db, int64_t id) MUST_CHECK;
 /* The halves of it: time and feed, for one that may be gone; and the objects (but in one store; 0: in all). */
 int sidecar_touched(struct db *db, const struct snap *s, bool gone) MUST_CHECK;
+/* To that store, if it has the picture: 1, else 0. */
+int sidecar_enqueue_at(struct db *db, int64_t snapshot, int64_t store) MUST_CHECK;
 int sidecar_enqueue(struct db *db, int64_t snapshot, int64_t but_store) MUST_CHECK;
 
 /* ---- notes (note.c), trash (trash.c) ---- */

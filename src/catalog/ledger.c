@@ -253,8 +253,8 @@ static int enqueue_again(struct db *db, int64_t snapshot, int64_t store, const c
 		   I(snapshot), I(store));
 }
 
-/* An object that a scan did not meet.  What the store has shown before was deleted there; what it took from us and never
- * showed is lost. */
+/* An object that a scan did not meet.  A picture that the store has shown before was deleted there; one that it took from us and
+ * never showed is lost, and so is a sidecar whose picture has stayed: its labels are here. */
 static int remove_unseen(struct db *db, struct scan *a, const struct object *o)
 {
 	bool lost = o->seen < 0 && o->snapshot != 0 && !o->sidecar;
@@ -262,6 +262,10 @@ static int remove_unseen(struct db *db, struct scan *a, const struct object *o)
 
 	if (r == 0)
 		r = object_remove(db, o);
+	if (r == 0 && o->sidecar && o->snapshot != 0) {
+		r = sidecar_enqueue_at(db, o->snapshot, o->store);
+		lost = r > 0;
+	}
 	if (r < 0)
 		return r;
 	a->lost += lost;

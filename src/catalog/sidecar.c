@@ -139,30 +139,31 @@ int sidecar_touched(struct db *db, const struct snap *s, bool gone)
 	return r < 0 || gone ? r : emit(db, CHANGE_ATTR, s, 0);
 }
 
+int sidecar_enqueue_at(struct db *db, int64_t snapshot, int64_t store)
+{
+	QUERY(q, db,
+	      "SELECT key FROM object WHERE snapshot = ?1 AND store = ?2 AND "
+	      "sidecar = 0 AND outcome = 0 AND NOT EXISTS(SELECT 1 FROM outbox WHERE "
+	      "snapshot = ?1 AND store = ?2 AND what = ?3) LIMIT 1",
+	      I(snapshot), I(store), I(OUTBOX_PICTURE));
+	char key[KEY_MAX + 1];
+	int r = query_next(&q);
+	/* A key that leaves no room for one: this picture has no sidecar there. */
+	if (r <= 0 || sidecar_key(col_text(&q, 0), key) < 0)
+		return r < 0 ? r : 0;
+	r = outbox_enqueue(db, snapshot, store, OUTBOX_SIDECAR, key);
+	return r < 0 ? r : 1;
+}
+
 int sidecar_enqueue(struct db *db, int64_t snapshot, int64_t but_store)
 {
 	const struct target *target = db->c->target;
+	int r = 0;
 	db->c->edited = true;
-	for (size_t i = 0; i < db->c->n_targets; i++) {
-		if (target[i].store == but_store)
-			continue;
-		QUERY(q, db,
-		      "SELECT key FROM object WHERE snapshot = ?1 AND store = ?2 AND "
-		      "sidecar = 0 AND outcome = 0 AND NOT EXISTS(SELECT 1 FROM outbox WHERE "
-		      "snapshot = ?1 AND store = ?2 AND what = ?3) LIMIT 1",
-		      I(snapshot), I(target[i].store), I(OUTBOX_PICTURE));
-		char key[KEY_MAX + 1];
-		int r = query_next(&q);
-		if (r < 0)
-			return r;
-		/* A key that leaves no room for one: this picture has no sidecar there. */
-		if (r == 0 || sidecar_key(col_text(&q, 0), key) < 0)
-			continue;
-		r = outbox_enqueue(db, snapshot, target[i].store, OUTBOX_SIDECAR, key);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; r >= 0 && i < db->c->n_targets; i++)
+		if (target[i].store != but_store)
+			r = sidecar_enqueue_at(db, snapshot, target[i].store);
+	return r < 0 ? r : 0;
 }
 
 int sidecar_changed(struct db *db, const struct snap *s)

@@ -188,35 +188,10 @@ struct job {
 	struct snap snap;
 };
 
-/* What no store has must not be evicted: from the cache back to the spool. */
-static int keep_in_spool(struct fsck *f, const struct snap *s)
-{
-	struct blob_writer *w = NULL;
-	CLEANUP(closep) int fd = -1;
-	enum blob_area area;
-	int r;
-
-	if (!s->has_sha || !cache_has(f->app->cache, &s->sha, &area))
-		return -ENOENT;
-	if (area == BLOB_SPOOL)
-		return 0;
-	r = cache_open(f->app->cache, &s->sha, &fd);
-	if (r == 0)
-		r = blob_begin(f->app->cache, BLOB_SPOOL, s->size, &w);
-	if (r < 0)
-		return r;
-	r = copy_fd(fd, blob_fd(w));
-	if (r < 0) {
-		(void)blob_abort(w);
-		return r;
-	}
-	return blob_commit(w, &s->sha, true, NULL);
-}
-
 static void lost_object(struct fsck *f, const struct snap *s, const struct place *p,
 			const char *store)
 {
-	int r = f->repair ? keep_in_spool(f, s) : -ENOENT;
+	int r = f->repair && s->has_sha ? cache_keep(f->app->cache, &s->sha) : -ENOENT;
 
 	if (r == 0)
 		r = catalog_requeue(f->app->catalog, s->id, p->store, p->key);

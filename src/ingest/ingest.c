@@ -186,6 +186,19 @@ int ingest_settle(struct ingest *in, const struct sha256 *sha, bool keep)
 	return r == -ENOENT ? 0 : r;
 }
 
+int ingest_keep(struct ingest *in, const struct sha256 *sha)
+{
+	bool held = false;
+	int r = 0;
+
+	pthread_rwlock_wrlock(adopting_of(in, sha));
+	(void)catalog_sha_needed(in->cat, sha, &held);
+	if (held)
+		r = cache_keep(in->cache, sha);
+	pthread_rwlock_unlock(adopting_of(in, sha));
+	return r == -ENOENT ? 0 : r;
+}
+
 /* ---- what is due ---- */
 
 struct batch {

@@ -276,8 +276,9 @@ static int scan_begun(struct store_state *st, struct call *c, bool asked, struct
 
 	if (counts.lost) {
 		log_warn(
-			"store \"%s\" took %llu pictures and does not have them; they are sent again",
+			"store \"%s\" took %llu objects and does not have them; they are sent again",
 			st->conf->name, (unsigned long long)counts.lost);
+		keep_queued(st->s);
 		pump(st);
 	}
 	if (r < 0 && pause > SCAN_RETRY_US) /* it goes on where it broke off */

@@ -129,6 +129,7 @@ static void recover_job(void *arg)
 
 	if (r < 0)
 		log_err("cannot look at what the last run left: %s", strerror(-r));
+	keep_queued(s);
 	s->recovered = true;
 	sync_kick(s, 0);
 	cache_recount(s->parts.cache);

@@ -64,6 +64,8 @@ struct store *store_by_id(struct sync *s, int64_t id); /* NULL: not in the confi
 /* ---- drain.c ---- */
 /* Hands due outbox items to the store's pool, as many as it may have under way. Any thread. */
 void pump(struct store_state *st);
+/* What is queued and lies in the cache only, since a store has lost it, is kept from being evicted. */
+void keep_queued(struct sync *s);
 void pump_resume(struct store_state *st); /* forgets pauses: somebody asked for it now */
 
 /* ---- notes.c ---- */

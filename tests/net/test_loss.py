@@ -52,3 +52,40 @@ def test_what_nobody_has_any_more_is_said(make_mount, bucket):
     assert f"cannot send \"{key}\"" in m.log_text()
     done = m.cli("sync", "--wait", check=False, timeout=100)
     assert done.returncode == 1
+
+
+def test_what_waits_to_be_sent_again_is_not_evicted(make_mount, bucket):
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    key, data, path = lost(m, bucket, 1)
+    sha = pictures.sha256(data)
+    assert not os.path.exists(os.path.join(m.state, "spool", sha[:2], sha))
+    bucket.proxy.add(503, method="PUT")
+    m.cli("scan", "cloud")
+    wait_until(lambda: os.path.exists(os.path.join(m.state, "spool", sha[:2], sha)), 10)
+    m.stop()
+    shutil.rmtree(m.cache)
+    m.start()
+    bucket.proxy.clear_rules()
+    m.sync()
+    assert bucket.get(key) == data and m.read(path) == data
+    wait_until(lambda: not os.path.exists(os.path.join(m.state, "spool", sha[:2], sha)), 10)
+
+
+def test_a_sidecar_that_is_lost_alone_is_sent_again(make_mount, bucket):
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    m.upload("front", "1.json", b'{"labels":["animal/fox"]}')
+    m.upload("front", "1.jpg", pictures.picture(1, pictures.moment(1), "+00:00"))
+    (path,) = m.wait_snapshots(1)
+    m.sync()
+    key = swifts.key_of(path)
+    for _ in range(2):  # before a scan has shown it, and after
+        bucket.delete(key[:-4] + ".json")
+        m.cli("scan", "cloud")
+        m.sync()
+        assert b'"fox"' in bucket.get(key[:-4] + ".json")
+        m.cli("scan", "cloud")
+    bucket.delete(key)
+    bucket.delete(key[:-4] + ".json")
+    m.cli("scan", "cloud")
+    m.sync()
+    assert m.snapshots() == [] and bucket.list() == {}, "who deletes both wants both gone"

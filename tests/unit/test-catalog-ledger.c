@@ -317,6 +317,35 @@ static void what_a_store_took_and_never_showed_is_sent_again(void **state)
 	assert_int_equal(count.gone, 1);
 }
 
+static void a_sidecar_that_is_lost_alone_is_sent_again(void **state)
+{
+	struct temp *t = *state;
+	struct outbox_item item;
+	struct scan_counts count;
+	char key[KEY_MAX + 1];
+	bool settled;
+
+	(void)add_picture(t, "front", 1, 1);
+	ok(catalog_outbox_claim(t->c, t->cloud, 1, 1, take_item, &item));
+	ok(catalog_outbox_done(t->c, &item, "c1", 1001, NOON_US, &settled));
+	memcpy(key, item.key, sizeof(key));
+	for (int i = 0; i < 2; i++) { /* what was never shown, and what is gone later */
+		ok(catalog_outbox_claim(t->c, t->cloud, 1, 1, take_item, &item));
+		assert_int_equal(item.what, OUTBOX_SIDECAR);
+		ok(catalog_outbox_done(t->c, &item, "s1", 10, NOON_US, &settled));
+		count = SCAN(t, t->cloud, ours(key, "c1", 1001, STEM1));
+		assert_int_equal(count.lost, 1);
+		assert_int_equal(count.gone, 0);
+	}
+	/* with its picture it was deleted */
+	ok(catalog_outbox_claim(t->c, t->cloud, 1, 1, take_item, &item));
+	ok(catalog_outbox_done(t->c, &item, "s1", 10, NOON_US, &settled));
+	count = scan(t, t->cloud, NULL, 0);
+	assert_int_equal(count.lost, 0);
+	assert_int_equal(count.gone, 1);
+	assert_int_equal(catalog_outbox_claim(t->c, t->cloud, 1, 1, take_item, &item), 0);
+}
+
 /* ---- bad ones ---- */
 static void bad_items_are_alone(void **state)
 {
@@ -524,6 +553,7 @@ int main(void)
 		TEST(sidecars_are_wanted_once),
 		TEST(our_own_sidecars_are_not_wanted),
 		TEST(lost_until_the_next_scan),
+		TEST(a_sidecar_that_is_lost_alone_is_sent_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
