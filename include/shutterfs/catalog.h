@@ -281,9 +281,10 @@ int catalog_register(struct catalog *c, const struct registration *r, int64_t *r
 /* Takes an uploaded sidecar in for a registered snapshot: what it has replaces, what it lacks stays.  -EEXIST -EINVAL -E2BIG as
  * catalog_edit_sidecar. */
 int catalog_merge_sidecar(struct catalog *c, int64_t id, const struct sidecar *s) MUST_CHECK;
-/* After a whole, verified fetch of bytes whose hash was unknown. */
-int catalog_set_content(struct catalog *c, int64_t id, const struct sha256 *sha, uint64_t size,
-			unsigned width, unsigned height) MUST_CHECK;
+/* After a whole, verified fetch of bytes whose hash was unknown.  -ESTALE: a scan has met another object there since `from` was
+ * read, and nothing is learnt. */
+int catalog_set_content(struct catalog *c, int64_t id, const struct place *from,
+			const struct sha256 *sha, unsigned width, unsigned height) MUST_CHECK;
 
 /* ---- the upload tree: rows are the truth for names and attributes; unregistered bytes are <state>/upload/<id> ----
  * Names are the bytes that came; 32 directories deep at most (-ENAMETOOLONG).  ctime moves by itself with mode, owner, times, size,

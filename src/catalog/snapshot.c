@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "db.h"
+#include "ledger.h"
 
 #define TAKEN_MAX INT64_C(253402300799999999) /* the end of the year 9999 */
 
@@ -288,21 +288,27 @@ int snapshot_set_bytes(struct db *db, int64_t id, const struct sha256 *sha, uint
 
 struct set_content {
 	int64_t id;
+	const struct place *from;
 	const struct sha256 *sha;
-	uint64_t size;
 	unsigned width, height;
 };
 
 static int set_content(struct db *db, void *arg)
 {
 	const struct set_content *a = arg;
-	return snapshot_set_bytes(db, a->id, a->sha, a->size, a->width, a->height);
+	struct object o;
+	int r = object_get(db, a->from->store, a->from->key, &o);
+
+	if (r == 0 && (!o.there || o.snapshot != a->id || o.size != a->from->size ||
+		       strcmp(o.etag, a->from->etag) != 0))
+		r = -ESTALE;
+	return r < 0 ? r : snapshot_set_bytes(db, a->id, a->sha, o.size, a->width, a->height);
 }
 
-int catalog_set_content(struct catalog *c, int64_t id, const struct sha256 *sha, uint64_t size,
-			unsigned width, unsigned height)
+int catalog_set_content(struct catalog *c, int64_t id, const struct place *from,
+			const struct sha256 *sha, unsigned width, unsigned height)
 {
 	struct set_content a = {
-		.id = id, .sha = sha, .size = size, .width = width, .height = height};
+		.id = id, .from = from, .sha = sha, .width = width, .height = height};
 	return db_write(c, set_content, &a, false);
 }

@@ -43,21 +43,41 @@ int local_place_open(const struct slot *slot, const struct place *p, const struc
 	return 0;
 }
 
-/* What the catalog lacked it has before the first reader is told: else the next one would fetch again. */
-static void learn(struct flight *fl, const struct sha256 *sha, const struct jpeg_info *info)
+/* -ESTALE: its bytes are registered as others by now. */
+static int look_again(const struct flight *fl)
 {
-	struct snap *s = &fl->snap;
+	const struct snap *s = &fl->snap;
+	struct snap now;
+	int r = catalog_snap(fl->f->catalog, s->id, &now);
 
-	if (s->has_sha && (s->width || !info->width))
-		return;
-	int r = catalog_set_content(fl->f->catalog, s->id, sha, s->size, info->width, info->height);
+	if (r == 0 && (!now.has_sha || memcmp(&now.sha, &s->sha, sizeof(now.sha)) != 0))
+		r = -ESTALE;
+	return r;
+}
+
+/* What the catalog lacked it has before the first reader is told: else the next one would fetch again.  -EBADMSG: a scan met
+ * another object meanwhile, so that these bytes are those of before. */
+static int learn(struct flight *fl, const struct place *p, const struct sha256 *sha,
+		 const struct jpeg_info *info, struct call *c)
+{
+	const struct snap *s = &fl->snap;
+	bool known = s->has_sha && (s->width || !info->width);
+	int r = known ? look_again(fl)
+		      : catalog_set_content(fl->f->catalog, s->id, p, sha, info->width,
+					    info->height);
+
+	if (r == -ESTALE) {
+		call_why(c, "the object was replaced while it was read");
+		return -EBADMSG;
+	}
 	if (r < 0)
 		log_debug("the hash of \"%s\" is not remembered: %s", s->stem, strerrordesc_np(-r));
+	return 0;
 }
 
 /* Is it what it should be?  etag: what the answer said, "" when it cannot be a checksum of the bytes. */
-static int verify(struct flight *fl, const struct hashes *got, const char *etag, int fd,
-		  struct call *c)
+static int verify(struct flight *fl, const struct place *p, const struct hashes *got,
+		  const char *etag, int fd, struct call *c)
 {
 	const struct snap *s = &fl->snap;
 	struct jpeg_info info = {0};
@@ -83,8 +103,7 @@ static int verify(struct flight *fl, const struct hashes *got, const char *etag,
 		call_why(c, "the object %s", why);
 		return sure ? -EILSEQ : -EBADMSG;
 	}
-	learn(fl, &got->sha, &info);
-	return 0;
+	return learn(fl, p, &got->sha, &info, c);
 }
 
 /* Names the object, as store errors do, where verify() does not know it. */
@@ -117,7 +136,7 @@ static int fetch_in_place(struct flight *fl, const struct slot *slot, const stru
 		call_why(c, "cannot be read: %s", strerrordesc_np(-r));
 		return r;
 	}
-	r = verify(fl, &got, "", fd, c);
+	r = verify(fl, p, &got, "", fd, c);
 	if (r < 0)
 		return same ? r : -ESTALE;
 	if (!same) /* the same bytes in another file: a scan will learn its etag */
@@ -209,7 +228,7 @@ static int fetch_whole(struct flight *fl, const struct slot *slot, const struct 
 	if (r == 0)
 		r = hash_end(s.hash, &got);
 	if (r == 0)
-		r = verify(fl, &got, head.etag, blob_fd(s.blob), c);
+		r = verify(fl, p, &got, head.etag, blob_fd(s.blob), c);
 	if (r == -EBADMSG && head.etag[0] && p->etag[0] && strcmp(head.etag, p->etag) != 0)
 		return -ESTALE; /* not damaged: written anew since it was recorded */
 	if (r < 0)

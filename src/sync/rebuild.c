@@ -35,12 +35,13 @@ static int ask_metadata(struct sync *s, struct call *c, int64_t id)
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct store *store = store_by_id(s, place[i].store);
 
-		if (store && store_head(store, c, place[i].key, &head) == 0 && head.meta.has_sha &&
-		    head.size == place[i].size)
-			return catalog_set_content(s->parts.catalog, id, &head.meta.sha, head.size,
-						   0, 0);
+		if (!store || store_head(store, c, place[i].key, &head) < 0 || !head.meta.has_sha ||
+		    head.size != place[i].size)
+			continue;
+		r = catalog_set_content(s->parts.catalog, id, &place[i], &head.meta.sha, 0, 0);
+		break;
 	}
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT || r == -ESTALE ? 0 : r; /* else a scan knows better by now */
 }
 
 static int ask_all_metadata(struct sync *s, struct call *c, struct progress *p)

@@ -54,12 +54,25 @@ static int show(struct db *db, void *id)
 	return snapshot_show(db, *(int64_t *)id);
 }
 
+struct bytes {
+	int64_t id;
+	uint64_t n; /* size and content */
+};
+
+static int set_bytes(struct db *db, void *arg)
+{
+	const struct bytes *b = arg;
+	const struct sha256 sha = sha_of(b->n);
+
+	return snapshot_set_bytes(db, b->id, &sha, b->n, 10, 20);
+}
+
 static void test_each_change_is_seen(void **state)
 {
 	struct fixture *f = *state;
 	struct catalog *c = f->c;
 	const struct label fox = {.kind = (char *)"animal", .value = (char *)"fox", .score = NAN};
-	const struct sha256 other = sha_of(77);
+	const struct sha256 other = sha_of(4711);
 	int64_t a = one(c, "front", 1), b = one(c, "front", 2);
 	struct snap s;
 
@@ -71,7 +84,7 @@ static void test_each_change_is_seen(void **state)
 	assert_int_equal(asked(c, a).links, 3);
 	assert_int_equal(catalog_star(c, a, true, "test"), 0);
 	assert_true(asked(c, a).starred);
-	assert_int_equal(catalog_set_content(c, a, &other, 4711, 10, 20), 0);
+	assert_int_equal(db_write(c, set_bytes, &(struct bytes){a, 4711}, false), 0);
 	s = asked(c, a);
 	assert_int_equal(s.size, 4711);
 	assert_memory_equal(&s.sha, &other, sizeof(other));
@@ -138,9 +151,7 @@ static void test_with_readers(void **state)
 	for (int i = 0; i < READERS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, read_on, &sh), 0);
 	for (uint64_t n = 2000; n < 2000 + WRITES; n++) {
-		const struct sha256 sha = sha_of(n);
-
-		assert_int_equal(catalog_set_content(f->c, sh.id, &sha, n, 1, 1), 0);
+		assert_int_equal(db_write(f->c, set_bytes, &(struct bytes){sh.id, n}, false), 0);
 		sh.written = n;
 		assert_int_equal(catalog_snap(f->c, sh.id, &s), 0);
 		assert_int_equal(s.size, n);

@@ -77,6 +77,16 @@ static void a_second_scan_writes_nothing_but_seen(void **state)
 	assert_counts(scan(t, t->cloud, page, ARRAY_LEN(page)), 0, 1, 1, 0);
 }
 
+static int learn(struct temp *t, int64_t id, const struct sha256 *sha)
+{
+	struct place p;
+	size_t n;
+
+	ok(catalog_places(t->c, id, &p, 1, &n));
+	assert_int_equal(n, 1);
+	return catalog_set_content(t->c, id, &p, sha, 640, 480);
+}
+
 static void changed_objects_have_new_bytes(void **state)
 {
 	struct temp *t = *state;
@@ -87,7 +97,7 @@ static void changed_objects_have_new_bytes(void **state)
 
 	(void)SCAN(t, t->cloud, foreign("a.jpg", "1", 10, NOON_US));
 	id = newest_row(t).id;
-	ok(catalog_set_content(t->c, id, &sha, 10, 640, 480));
+	ok(learn(t, id, &sha));
 	catalog_on_change(t->c, count_feed, &f);
 	assert_counts(SCAN(t, t->cloud, foreign("a.jpg", "2", 11, NOON_US + 5000000)), 0, 1, 0, 0);
 	catalog_on_change(t->c, NULL, NULL);
@@ -99,10 +109,38 @@ static void changed_objects_have_new_bytes(void **state)
 	assert_int_equal(s.width, 0);
 	assert_int_equal(s.taken_us, NOON_US); /* its name never changes */
 	/* another etag alone is a change as well */
-	ok(catalog_set_content(t->c, id, &sha, 11, 640, 480));
+	ok(learn(t, id, &sha));
 	assert_counts(SCAN(t, t->cloud, foreign("a.jpg", "3", 11, NOON_US)), 0, 1, 0, 0);
 	assert_false(snap_of(t, id).has_sha);
 	assert_int_equal(visible(t), 1);
+}
+
+/* Whoever fetched the old ones learns nothing from them. */
+static void bytes_of_before_are_not_learnt(void **state)
+{
+	struct temp *t = *state;
+	struct sha256 sha = sha_of(7);
+	struct feed f = {0};
+	struct place before;
+	struct snap s;
+	int64_t id;
+	size_t n;
+
+	(void)SCAN(t, t->cloud, foreign("a.jpg", "1", 10, NOON_US));
+	id = newest_row(t).id;
+	ok(catalog_places(t->c, id, &before, 1, &n));
+	(void)SCAN(t, t->cloud, foreign("a.jpg", "2", 10, NOON_US));
+	assert_int_equal(catalog_set_content(t->c, id, &before, &sha, 640, 480), -ESTALE);
+	assert_false(snap_of(t, id).has_sha);
+	catalog_on_change(t->c, count_feed, &f);
+	ok(learn(t, id, &sha));
+	catalog_on_change(t->c, NULL, NULL);
+	assert_int_equal(f.n[CHANGE_ATTR], 1);
+	s = snap_of(t, id);
+	assert_true(s.has_sha && s.size == 10 && s.width == 640 && s.height == 480);
+	assert_memory_equal(&s.sha, &sha, sizeof(sha));
+	(void)SCAN(t, t->cloud, foreign("b.jpg", "1", 10, NOON_US));
+	assert_int_equal(catalog_set_content(t->c, id, &before, &sha, 640, 480), -ESTALE);
 }
 
 static void gone_and_come_back(void **state)
@@ -118,7 +156,7 @@ static void gone_and_come_back(void **state)
 	(void)SCAN(t, t->cloud, foreign("a.jpg", "1", 10, NOON_US),
 		   foreign("b.jpg", "2", 20, NOON_US));
 	b = newest_row(t).id;
-	ok(catalog_set_content(t->c, a, &sha, 10, 640, 480));
+	ok(learn(t, a, &sha));
 	catalog_on_change(t->c, count_feed, &f);
 	assert_counts(SCAN(t, t->cloud, foreign("b.jpg", "2", 20, NOON_US)), 0, 0, 0, 1);
 	assert_int_equal(f.n[CHANGE_GONE], 1);
@@ -228,7 +266,7 @@ static void changed_in_one_store_of_two(void **state)
 	(void)scan(t, t->cloud, &in_cloud, 1);
 	(void)scan(t, t->attic, &in_attic, 1);
 	id = newest_row(t).id;
-	ok(catalog_set_content(t->c, id, &sha, 10, 1, 1));
+	ok(learn(t, id, &sha));
 	/* written again with the same size: the other store proves the content known */
 	in_cloud.etag = "c2";
 	assert_counts(scan(t, t->cloud, &in_cloud, 1), 0, 1, 0, 0);
@@ -541,6 +579,8 @@ int main(void)
 		TEST(foreign_pictures_become_snapshots),
 		TEST(a_second_scan_writes_nothing_but_seen),
 		TEST(changed_objects_have_new_bytes),
+		TEST(bytes_of_before_are_not_learnt),
+		TEST(bytes_of_before_are_not_learnt),
 		TEST(gone_and_come_back),
 		TEST(our_stem_is_that_snapshot),
 		TEST(our_stem_with_other_bytes),

@@ -292,9 +292,6 @@ static void test_feed_says_what_happened(void **state)
 	assert_int_equal(catalog_merge_sidecar(f->c, id, &s), 0); /* the same again is no change */
 	assert_int_equal(fed.label, 3);
 	assert_int_equal(fed.attr, 1);
-	struct sha256 sha = sha_of(1);
-	assert_int_equal(catalog_set_content(f->c, id, &sha, 1001, 640, 480), 0);
-	assert_int_equal(fed.attr, 2);
 	catalog_on_change(f->c, NULL, NULL);
 }
 

@@ -428,20 +428,6 @@ static void test_bad_input(void **state)
 	assert_sound(f->c);
 }
 
-static void test_content(void **state)
-{
-	struct fixture *f = *state;
-	int64_t id = snap_at(f->c, "front", T0, 1);
-	struct sha256 sha = sha_of(9);
-	assert_int_equal(catalog_set_content(f->c, id, &sha, 77, 4, 3), 0);
-	struct snap s;
-	assert_int_equal(catalog_snap(f->c, id, &s), 0);
-	assert_int_equal(s.size, 77);
-	assert_int_equal(s.width, 4);
-	assert_memory_equal(&s.sha, &sha, sizeof(sha));
-	assert_int_equal(catalog_set_content(f->c, 99, &sha, 77, 4, 3), -ENOENT);
-}
-
 static void test_reopen(void **state)
 {
 	struct fixture *f = *state;
@@ -479,7 +465,6 @@ int main(void)
 		CASE(test_callbacks),
 		CASE(test_cameras),
 		CASE(test_bad_input),
-		CASE(test_content),
 		CASE(test_reopen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
