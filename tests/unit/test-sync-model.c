@@ -1,9 +1,13 @@
 /* test-sync-model.c - the rooms below fs against a model in memory: uploads, labels, stars, reads, evictions, restarts, what others put
  * into a store and take away, with stores that fail now and then.
  *
- * A sequence is made from a seed, which is printed, and runs in a process of its own.  One that fails is cut to the shortest beginning
- * that fails.  MODEL_SEED=n runs that one alone; DEEP=1 more of them. */
+ * A sequence is made from a seed, which is printed, and runs in a process of its own, with a clock that waits for nobody
+ * (test-clock.h).  Of one that fails, steps are left out for as long as it still fails; what is left is printed as a line for
+ * `kept` below.  MODEL_SEED=n runs the sequence of that seed alone, MODEL_STEPS="..." these steps; MODEL_SEQUENCES=n runs that many;
+ * DEEP=1: 2,000. */
 #include "test-sync.h"
+
+#include "test-clock.h"
 
 #include <math.h>
 #include <sys/wait.h>
@@ -16,7 +20,9 @@ enum {
 	LABELS = 4,
 	PLACES = 2,
 	TRIES = 6,
-	AT_ONCE = 8
+	AT_ONCE = 4,
+	SEQUENCES = 24,
+	SEQUENCES_DEEP = 2000
 };
 
 /* Whether the first store has it, once it was taken from there by others. */
@@ -32,16 +38,8 @@ struct known {
 static struct {
 	struct town town;
 	struct known picture[PICTURES];
-	uint64_t dice;
 	int64_t dir[PLACES];
-	bool trace;
 } m;
-
-static uint64_t roll(uint64_t n)
-{
-	m.dice = m.dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (m.dice >> 33) % n;
-}
 
 static void stem_of(unsigned n, char out[STEM_MAX + 1])
 {
@@ -274,7 +272,8 @@ static void do_others(unsigned n, unsigned x)
 	scan("cloud");
 }
 
-static const char *faults(void)
+/* What is flipped is what every picture begins with: of the first bytes of a picture of others nothing else is known. */
+static const char *faults(unsigned n)
 {
 	static const char *const rules[] = {"",
 					    "",
@@ -284,11 +283,11 @@ static const char *faults(void)
 					    "get=ECONNRESET@1",
 					    "get=EIO@2-3",
 					    "truncate=5@1-2",
-					    "flip=30@2",
+					    "flip=0@2",
 					    "list=EIO@1",
 					    "put=EPROTO@3&get=EAGAIN@1"};
 
-	return rules[roll(ARRAY_LEN(rules))];
+	return rules[n % ARRAY_LEN(rules)];
 }
 
 static void find_dirs(void)
@@ -303,45 +302,96 @@ static void find_dirs(void)
 			   : make_dir(&m.town.house, m.dir[0], "again");
 }
 
-static void do_restart(unsigned n, unsigned x)
+static void start_up(void)
 {
-	const char *cloud = faults(), *attic = faults();
-
-	town_restart(&m.town, cloud, attic);
 	ok(sync_start(m.town.sync));
 	find_dirs();
 }
 
-static const struct {
+/* The numbers say how the stores fail from here on. */
+static void do_restart(unsigned n, unsigned x)
+{
+	town_restart(&m.town, faults(n), faults(x));
+	start_up();
+}
+
+static const struct kind {
 	const char *name;
 	void (*run)(unsigned n, unsigned x);
 	unsigned weight;
-} steps[] = {{"upload", do_upload, 24}, {"label", do_label, 18}, {"unlabel", do_unlabel, 8},
+} kinds[] = {{"upload", do_upload, 24}, {"label", do_label, 18}, {"unlabel", do_unlabel, 8},
 	     {"star", do_star, 8},      {"read", do_read, 14},   {"evict", do_evict, 10},
 	     {"drain", do_drain, 4},    {"scan", do_scan, 5},    {"others", do_others, 7},
 	     {"restart", do_restart, 2}};
+enum { RESTART = ARRAY_LEN(kinds) - 1, NUMBERS = 12, TEXT_MAX = STEPS * 16 };
 
-static void step(unsigned number)
+/* ---- sequences ---- */
+
+struct step {
+	unsigned kind, n, x;
+};
+struct sequence { /* the first step begins it: a restart */
+	struct step step[STEPS];
+	size_t n;
+};
+
+static unsigned roll(uint64_t *dice, unsigned n)
 {
-	unsigned n = (unsigned)roll(PICTURES), x = (unsigned)roll(8), at = (unsigned)roll(100),
-		 i = 0;
-
-	while (at >= steps[i].weight)
-		at -= steps[i++].weight;
-	if (m.trace)
-		print_message("  %u: %s picture %u, %u\n", number, steps[i].name, n, x);
-	steps[i].run(n, x);
-	look_at(n);
+	*dice = *dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (unsigned)((*dice >> 33) % n);
 }
 
-static void run(uint64_t seed, unsigned count)
+static struct sequence from_seed(uint64_t seed)
 {
-	m.dice = seed;
-	town_new(&m.town, faults(), faults(), 2);
-	ok(sync_start(m.town.sync));
-	find_dirs();
-	for (unsigned i = 0; i < count; i++)
-		step(i);
+	struct sequence q = {.n = STEPS};
+
+	for (size_t i = 0; i < STEPS; i++) {
+		unsigned n = roll(&seed, NUMBERS), x = roll(&seed, NUMBERS), at = roll(&seed, 100),
+			 kind = 0;
+
+		while (at >= kinds[kind].weight)
+			at -= kinds[kind++].weight;
+		q.step[i] = (struct step){i ? kind : RESTART, n, x};
+	}
+	return q;
+}
+
+static struct sequence from_text(const char *text)
+{
+	struct sequence q = {0};
+	struct step s;
+	char name[16];
+	int len;
+
+	for (; sscanf(text, " %15[a-z] %u %u%n", name, &s.n, &s.x, &len) == 3; text += len) {
+		for (s.kind = 0; strcmp(kinds[s.kind].name, name) != 0; s.kind++)
+			assert_true(s.kind < RESTART);
+		assert_true(q.n < STEPS && s.n < NUMBERS && s.x < NUMBERS);
+		q.step[q.n++] = s;
+		text += text[len] == ',';
+	}
+	assert_true(!*text && q.n && q.step[0].kind == RESTART);
+	return q;
+}
+
+static void to_text(const struct sequence *q, char out[TEXT_MAX])
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < q->n; i++)
+		at += (size_t)snprintf(out + at, TEXT_MAX - at, "%s%s %u %u", i ? ", " : "",
+				       kinds[q->step[i].kind].name, q->step[i].n, q->step[i].x);
+}
+
+static void run(const struct sequence *q)
+{
+	clock_start();
+	town_new(&m.town, faults(q->step[0].n), faults(q->step[0].x), 2);
+	start_up();
+	for (size_t i = 1; i < q->n; i++) {
+		kinds[q->step[i].kind].run(q->step[i].n, q->step[i].x);
+		look_at(q->step[i].n);
+	}
 	look();
 	do_drain(0, 0);
 	for (unsigned n = 0; n < PICTURES; n++) {
@@ -353,7 +403,7 @@ static void run(uint64_t seed, unsigned count)
 }
 
 /* In another process; a failed assertion ends it with the status of a failed group of tests. */
-static pid_t start(uint64_t seed, unsigned count, bool trace)
+static pid_t start(const struct sequence *q, bool say)
 {
 	pid_t pid;
 
@@ -361,10 +411,9 @@ static pid_t start(uint64_t seed, unsigned count, bool trace)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		m.trace = trace;
-		if (!trace)
+		if (!say)
 			assert_non_null(freopen("/dev/null", "w", stderr));
-		run(seed, count);
+		run(q);
 		_exit(0);
 	}
 	return pid;
@@ -378,46 +427,103 @@ static bool passed(pid_t pid)
 	return status == 0;
 }
 
-/* Says how the shortest beginning that fails goes. */
-static void shorten(uint64_t seed)
+/* Without `count` steps from `at` on. */
+static struct sequence without(const struct sequence *q, size_t at, size_t count)
 {
-	unsigned count = 0;
+	struct sequence less = *q;
 
-	print_message("MODEL_SEED=%llu fails\n", (unsigned long long)seed);
-	while (count < STEPS && passed(start(seed, count, false)))
-		count++;
-	(void)passed(start(seed, count, true));
-	fail_msg("MODEL_SEED=%llu fails after %u steps", (unsigned long long)seed, count);
+	less.n -= count;
+	memmove(&less.step[at], &q->step[at + count], (less.n - at) * sizeof(less.step[0]));
+	return less;
 }
 
-/* Several at once: they wait for the pauses between tries most of the time. */
+/* Leaves out what it fails without: first many steps at a time, then each. */
+static struct sequence shrink(struct sequence q)
+{
+	for (size_t count = q.n / 2; count; count /= 2) {
+		for (size_t at = q.n - 1; at >= 1; at--) {
+			struct sequence less;
+
+			if (at + count > q.n)
+				continue;
+			less = without(&q, at, count);
+			if (!passed(start(&less, false)))
+				q = less;
+		}
+	}
+	return q;
+}
+
+static void fail_on(const struct sequence *q)
+{
+	struct sequence least = shrink(*q);
+	char text[TEXT_MAX];
+
+	(void)passed(start(&least, true));
+	to_text(&least, text);
+	fail_msg("MODEL_STEPS=\"%s\"", text);
+}
+
+/* ---- the tests ---- */
+
+/* What has failed once. */
+static const char *const kept[] = {
+	/* the first bytes that anybody has of a picture of others are damaged on their way */
+	"restart 8 0, others 8 0, read 8 0, evict 8 0, others 9 0, read 9 0",
+	/* bytes of a picture of ours are damaged on their way, and its hash is not looked at */
+	"restart 7 6, upload 1 4, upload 3 11, restart 8 6",
+};
+
+static void kept_sequences(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		struct sequence q = from_text(kept[i]);
+
+		assert_true(passed(start(&q, true)));
+	}
+}
+
+static unsigned how_many(void)
+{
+	const char *n = getenv("MODEL_SEQUENCES");
+
+	return n ? (unsigned)strtoul(n, NULL, 10) : getenv("DEEP") ? SEQUENCES_DEEP : SEQUENCES;
+}
+
 static void random_sequences(void **state)
 {
-	const char *given = getenv("MODEL_SEED");
-	uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)now_us() % 1000000000;
-	int64_t until = mono_us() + (getenv("DEEP") ? 40 : 4) * INT64_C(1000000);
-	unsigned done = 0, n = given ? 1 : AT_ONCE;
-	bool good[AT_ONCE];
+	const char *seed_text = getenv("MODEL_SEED"), *steps = getenv("MODEL_STEPS");
+	uint64_t seed = seed_text ? strtoull(seed_text, NULL, 10) : (uint64_t)now_us() % 1000000000;
+	unsigned all = seed_text || steps ? 1 : how_many();
+	struct sequence q[AT_ONCE];
 	pid_t pid[AT_ONCE];
+	bool good[AT_ONCE];
 
-	print_message("MODEL_SEED=%llu\n", (unsigned long long)seed);
-	do {
-		for (unsigned i = 0; i < n; i++)
-			pid[i] = start(seed + i, STEPS, false);
+	for (unsigned done = 0; done < all; done += AT_ONCE) {
+		unsigned n = all - done < AT_ONCE ? all - done : AT_ONCE;
+
+		for (unsigned i = 0; i < n; i++) {
+			q[i] = steps ? from_text(steps) : from_seed(seed + done + i);
+			pid[i] = start(&q[i], false);
+		}
 		for (unsigned i = 0; i < n; i++)
 			good[i] = passed(pid[i]);
-		for (unsigned i = 0; i < n; i++)
-			if (!good[i])
-				shorten(seed + i);
-		seed += n;
-		done += n;
-	} while (!given && mono_us() < until);
-	print_message("%u sequences of %d steps\n", done, STEPS);
+		for (unsigned i = 0; i < n; i++) {
+			if (good[i])
+				continue;
+			print_message("MODEL_SEED=%llu fails\n",
+				      (unsigned long long)(seed + done + i));
+			fail_on(&q[i]);
+		}
+	}
+	print_message("MODEL_SEED=%llu: %u sequences of %d steps\n", (unsigned long long)seed, all,
+		      STEPS);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(random_sequences)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(kept_sequences),
+					   cmocka_unit_test(random_sequences)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
