@@ -14,8 +14,8 @@ from processes import Process, children, clean_env, run, wait_until
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 PROGRAM = os.environ.get("SHUTTERFS") or os.path.join(TOP, "build/src/shutterfs")
 SANITIZER_EXIT = 86
-SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asan.supp")
-REPORT = re.compile(r"(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:)")
+LIB = os.path.dirname(os.path.abspath(__file__))
+REPORT = re.compile(r"((ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:)")
 
 _live, _live_lock = set(), threading.Lock()
 
@@ -38,7 +38,8 @@ def resends():
 
 def sanitized():
     with open(PROGRAM, "rb") as f:
-        return b"__asan_init" in f.read()
+        program = f.read()
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def mount_entry(path):
@@ -87,7 +88,9 @@ class Mount:
         self.sections, self.cameras, self.more, self.timezone = stores, cameras, more, timezone
         self.env = clean_env(HOME=self.base, XDG_RUNTIME_DIR=self.base, SANITIZER_REPORTS=self.reports,
                              ASAN_OPTIONS=f"log_path={self.reports}/asan:exitcode={SANITIZER_EXIT}:detect_leaks=1"
-                                          f":allocator_may_return_null=1:suppressions={SUPPRESSIONS}",
+                                          f":allocator_may_return_null=1:suppressions={LIB}/asan.supp",
+                             TSAN_OPTIONS=f"log_path={self.reports}/tsan:exitcode={SANITIZER_EXIT}"
+                                          f":second_deadlock_stack=1:suppressions={LIB}/tsan.supp",
                              UBSAN_OPTIONS=f"log_path={self.reports}/ubsan:print_stacktrace=1:halt_on_error=0")
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             self.env.pop(name, None)
