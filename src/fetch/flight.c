@@ -331,6 +331,7 @@ static void *timer_thread(void *arg)
 		next = wake_sleepers(f, now);
 		if (f->due_first && f->due_first->deadline_us < next)
 			next = f->due_first->deadline_us;
+		f->timer_until_us = next;
 		if (next == INT64_MAX) {
 			(void)pthread_cond_wait(&f->wake, &f->lock);
 			continue;
@@ -461,12 +462,13 @@ int fetch_start(struct fetch *f, int64_t snapshot, fetch_fn *fn, void *user, uin
 	w->fn = fn;
 	w->user = user;
 	(void)pthread_mutex_lock(&f->lock);
-	bool first = !f->due_first;
 	w->deadline_us = mono_us() + f->patience_us; /* with the lock: the list is in this order */
+	int64_t deadline_us = w->deadline_us;
 	int r = join(f, snapshot, w);
 	if (r == 0) {
 		*ret_ticket = w->ticket;
-		if (first) /* else the timer wakes before this one is due */
+		if (deadline_us <
+		    f->timer_until_us) /* as a rule it is up before, for one that was answered long ago */
 			(void)pthread_cond_signal(&f->wake);
 	}
 	(void)pthread_mutex_unlock(&f->lock);

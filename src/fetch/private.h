@@ -85,6 +85,7 @@ struct fetch {
 	struct waiter *due_first,
 		*due_last;           /* lock; by deadline, which is the order they came in */
 	struct flight *asleep;       /* lock */
+	int64_t timer_until_us;      /* lock; when the timer wakes by itself; INT64_MAX: never */
 	size_t n_flights, n_waiters; /* lock */
 	uint64_t last_ticket;        /* lock */
 	fetch_event_fn *event;       /* lock */
