@@ -1,7 +1,7 @@
 /* catalog.h - what there is: cameras, snapshots, labels, uploads, objects in stores (the ledger) and the outbox, in SQLite.
  *
- * The only user of SQLite.  <state>/catalog.db, WAL, migrations by number, bound parameters only.  One writer thread commits what
- * callers bring in groups (each in a savepoint of its own: one caller's error undoes nobody else's work); a reader connection
+ * The only user of SQLite.  <state>/catalog.db, WAL, migrations by number, bound parameters only.  One caller at a time commits what
+ * all bring in groups (each in a savepoint of its own: one caller's error undoes nobody else's work); a reader connection
  * per thread, made on first use and closed with its thread.  Reads never wait for the writer, the network or a lock held across disk sync.
  * Every write returns once committed: it then survives the process; with `durable`, or at the latest a second later
  * (catalog_sync, called by sync's timer after cache_sync_spool), also power loss.
@@ -20,7 +20,7 @@ int catalog_sync(struct catalog *c)
 int64_t catalog_changed_us(
 	struct catalog *c); /* time of the last change of any view; at least the time of opening */
 
-/* ---- the feed: called by the writer thread after each commit, with everything that commit changed ---- */
+/* ---- the feed: called after each commit, by whoever made it, with everything that commit changed ---- */
 enum change_what {
 	CHANGE_ADDED, /* snapshot now in cameras/ and dates/ */
 	CHANGE_GONE,  /* ... no longer */

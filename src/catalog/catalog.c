@@ -133,7 +133,6 @@ int catalog_open(const char *state_dir, struct catalog **ret)
 	c->w.last = &c->w.first;
 	pthread_mutex_init(&c->w.lock, NULL);
 	pthread_mutex_init(&c->w.copying, NULL);
-	pthread_cond_init(&c->w.work, NULL);
 	pthread_cond_init(&c->w.wal, NULL);
 	pthread_mutex_init(&c->feed_lock, NULL);
 	pthread_mutex_init(&c->readers_lock, NULL);
@@ -178,7 +177,6 @@ struct catalog *catalog_close(struct catalog *c)
 	(void)db_close(c->w.checkpoint);
 	(void)db_close(c->w.db); /* the last one: SQLite copies the WAL and removes it */
 	closep(&c->wal_fd);
-	(void)pthread_cond_destroy(&c->w.work);
 	(void)pthread_cond_destroy(&c->w.wal);
 	(void)pthread_mutex_destroy(&c->w.lock);
 	(void)pthread_mutex_destroy(&c->w.copying);

@@ -2,7 +2,7 @@
  * counters, views and the feed right.
  *
  * A write: put the arguments in a struct on the stack, `return db_write(c, fn, &args, durable)`;
- * fn runs on the writer thread inside a savepoint of its own, and what it changed is undone when
+ * fn runs on some caller's thread inside a savepoint of its own, and what it changed is undone when
  * it returns an error.  A read: `READ(db, c);` gives this thread's connection, QUERY() a
  * statement that ends with its scope.  Results go to the caller only after the last step
  * succeeded. */

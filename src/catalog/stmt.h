@@ -37,19 +37,20 @@ struct job {
 	struct job *next;
 };
 struct writer {
-	struct db *db;         /* the writer thread's, once it runs */
-	bool full;             /* its `synchronous`; likewise */
-	int64_t wal_pages;     /* in the WAL now; likewise */
-	int64_t wal_next;      /* as many start the next checkpoint; likewise */
-	int64_t wal_look;      /* as many have the disk looked at; likewise */
-	bool no_space;         /* the last commit met a full disk; likewise */
+	struct db *db;         /* of who is `running`, as are the next five */
+	bool full;             /* its `synchronous` */
+	int64_t wal_pages;     /* in the WAL now */
+	int64_t wal_next;      /* as many start the next checkpoint */
+	int64_t wal_look;      /* as many have the disk looked at */
+	bool no_space;         /* the last commit met a full disk */
 	struct db *checkpoint; /* the checkpointer thread's */
-	pthread_t thread, checkpointer;
-	bool started, checkpointer_started;
+	pthread_t checkpointer;
+	bool checkpointer_started;
 	pthread_mutex_t copying; /* held over a checkpoint: the two threads take turns */
 	pthread_mutex_t lock;
-	pthread_cond_t work, wal;
+	pthread_cond_t wal;
 	struct job *first, **last; /* lock */
+	bool running;              /* lock; a group is under way */
 	bool stop, wal_due;        /* lock */
 };
 struct catalog {
@@ -80,4 +81,4 @@ void rows_add(struct rows *rows, uint64_t state, const struct snap *s);
 void rows_changed(struct rows *rows); /* committed: nothing that was read before holds */
 
 int writer_start(struct catalog *c) MUST_CHECK; /* c->w.db and c->w.checkpoint are open */
-void writer_stop(struct catalog *c);            /* after what is queued */
+void writer_stop(struct catalog *c);            /* nobody writes any more */

@@ -1,9 +1,10 @@
-/* writer.c - group commit: one thread runs what callers bring, each in a savepoint, and commits
- * all that is waiting at once.
+/* writer.c - group commit: whoever finds nobody at it runs what callers have brought, each in a
+ * savepoint, and commits all that is waiting at once, himself included: a thread for it would
+ * have to be woken, and to wake, for each.
  *
- * The order at the end of a group: commit, the feed, the callers; then, on nobody's time, the
- * WAL.  A second thread copies the WAL into the database while writing goes on; only a WAL that
- * it cannot catch up with is dealt with between two groups. */
+ * The order at the end of a group: commit, the feed, the callers; then the WAL.  A thread copies
+ * the WAL into the database while writing goes on; only a WAL that it cannot catch up with is
+ * dealt with between two groups. */
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
@@ -265,7 +266,7 @@ static void *checkpointer_main(void *user)
 	return NULL;
 }
 
-/* ---- the thread ---- */
+/* ---- who runs it ---- */
 static struct job *take_group(struct writer *w) /* lock held */
 {
 	struct job *first = w->first, **end = &w->first;
@@ -289,36 +290,36 @@ static void answer(struct writer *w, struct job *first)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void *writer_main(void *user)
+/* Called and left with the lock held.  The first of those that came meanwhile is next. */
+static void lead(struct catalog *c)
 {
-	struct catalog *c = user;
 	struct writer *w = &c->w;
-	for (;;) {
-		pthread_mutex_lock(&w->lock);
-		while (!w->first && !w->stop)
-			pthread_cond_wait(&w->work, &w->lock);
-		struct job *group = w->first ? take_group(w) : NULL;
-		pthread_mutex_unlock(&w->lock);
-		if (!group)
-			return NULL;
-		run_group(c, group);
-		tell(c);
-		answer(w, group);
-		look_after_wal(c);
-	}
+	struct job *group = take_group(w);
+	w->running = true;
+	pthread_mutex_unlock(&w->lock);
+	run_group(c, group);
+	tell(c);
+	answer(w, group);
+	look_after_wal(c);
+	pthread_mutex_lock(&w->lock);
+	w->running = false;
+	if (w->first)
+		pthread_cond_signal(&w->first->wake);
 }
 
 int db_write(struct catalog *c, write_fn *fn, void *arg, bool durable)
 {
 	struct writer *w = &c->w;
 	struct job j = {.fn = fn, .arg = arg, .durable = durable, .wake = PTHREAD_COND_INITIALIZER};
-	assert(!pthread_equal(pthread_self(), w->thread));
 	pthread_mutex_lock(&w->lock);
 	*w->last = &j;
 	w->last = &j.next;
-	pthread_cond_signal(&w->work);
-	while (!j.done)
-		pthread_cond_wait(&j.wake, &w->lock);
+	while (!j.done) {
+		if (w->running)
+			pthread_cond_wait(&j.wake, &w->lock);
+		else
+			lead(c);
+	}
 	pthread_mutex_unlock(&w->lock);
 	(void)pthread_cond_destroy(&j.wake);
 	return j.result;
@@ -333,12 +334,8 @@ int writer_start(struct catalog *c)
 	(void)sqlite3_wal_hook(w->db->s, on_wal, w);
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
-	int r = -pthread_create(&w->thread, NULL, writer_main, c);
-	w->started = r == 0;
-	if (r == 0) {
-		r = -pthread_create(&w->checkpointer, NULL, checkpointer_main, w);
-		w->checkpointer_started = r == 0;
-	}
+	int r = -pthread_create(&w->checkpointer, NULL, checkpointer_main, w);
+	w->checkpointer_started = r == 0;
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
@@ -348,11 +345,8 @@ void writer_stop(struct catalog *c)
 	struct writer *w = &c->w;
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
-	pthread_cond_signal(&w->work);
 	pthread_cond_signal(&w->wal);
 	pthread_mutex_unlock(&w->lock);
-	if (w->started)
-		(void)pthread_join(w->thread, NULL);
 	if (w->checkpointer_started)
 		(void)pthread_join(w->checkpointer, NULL);
 }
