@@ -4,7 +4,8 @@
  * An upload entry is a row of the catalog and, until registered, a file <state>/upload/<id>.  Names and attributes live in the row,
  * size and mtime of an unregistered file in the file.  Candidates are looked at when a writer closes or a rename gives a final name:
  *   - temporary names are kept and never registered;
- *   - a picture whose time is known (sidecar, EXIF, name, or an mtime that was set) is registered before close or rename returns;
+ *   - a picture whose time is known (sidecar, EXIF, name, or an mtime that was set) is registered before close or rename returns, or,
+ *     when closes are deferred (ingest_defer), before ingest_settled does: its row and bytes are what survives a crash till then;
  *   - else 2 s after the last change (a late utimens may come), by ingest_run_due;
  *   - what is not a whole JPEG waits the same 2 s (a writer may go on) and is then rejected, staying where it is;
  *   - .json is a sidecar: taken in when its picture is registered, held for it otherwise.  Any other file is kept, and rejected as
@@ -79,6 +80,16 @@ int ingest_fd(
 int ingest_write(struct upload_file *f, const void *data, size_t size, off_t off) MUST_CHECK;
 int ingest_fill(struct upload_file *f, int bytes_fd)
 	MUST_CHECK; /* copies; the entry is unregistered from then on; done already: 0 */
+/* From now on what is closed is looked at a moment later, by other threads: close only waits while too many are in line.  Call once,
+ * before anything is open; not with durability = close, where each close waits all the same. */
+int ingest_defer(struct ingest *in) MUST_CHECK;
+/* Waits for those that were closed before: the entry `id`, or all of them (0).  True: there were none.  Whoever shows what became of
+ * them, or changes what they may become, calls this first; not from a callback. */
+bool ingest_settled(struct ingest *in, int64_t id);
+/* Uploads are closed one after the other just now, for a second at most: what is not urgent leaves them the machine, and asks again
+ * after INGEST_GAP_US. */
+#define INGEST_GAP_US INT64_C(100000)
+bool ingest_is_busy(struct ingest *in);
 int ingest_flush(struct upload_file *f)
 	MUST_CHECK; /* every close(2): never fails for bad content */
 int ingest_fsync(struct upload_file *f) MUST_CHECK; /* bytes and row survive power loss */

@@ -129,7 +129,9 @@ static int open_rooms(struct serving *w, const struct letter *go, struct buf *er
 		cache_resumes(w->app->cache);
 		ingest_resumes(w->app->ingest);
 	}
-	return app_new_fs(w->app, w->options, err);
+	if (w->conf->durability != DURABILITY_CLOSE)
+		r = ingest_defer(w->app->ingest);
+	return r < 0 ? r : app_new_fs(w->app, w->options, err);
 }
 
 static int connect_kernel(struct serving *w, struct letter *ret_ready)

@@ -81,6 +81,7 @@ static int run_request(struct client *c, const struct buf *request, struct io *i
 	/* To be watched from now on; one that is fed hears of its client's end itself. */
 	c->requested = !verb_is_fed(v, &args);
 	(void)!write(c->control->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+	(void)ingest_settled(c->control->app->ingest, 0);
 	r = v->run(c->control->app, io, &args);
 	log_debug("verb %s: exit status %d%s", v->name, r, c->cancel ? ", cancelled" : "");
 	return r;

@@ -66,6 +66,14 @@ static int settle_entry(struct fs *fs, int r, struct node dir, const char *name,
 	return r < 0 ? r : fs_entry(fs, n, e);
 }
 
+/* Names go and come: what was closed before is taken in under the names of then. */
+static void wait_for_closed(fuse_req_t req)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	(void)ingest_settled(fs->parts.ingest, 0);
+}
+
 static int name_fits(const char *name)
 {
 	return strlen(name) > NAME_LIMIT ? -ENAMETOOLONG : 0;
@@ -81,6 +89,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct handle *h = NULL;
 	int r = name_fits(name);
 
+	(void)fs_settled_at(a.fs, dir);
 	if (fs_resent()) /* it may be there because of this very request */
 		fi->flags &= ~O_EXCL;
 	if (r == 0)
@@ -102,6 +111,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	struct fuse_entry_param e;
 	int r = ops->mknod ? name_fits(name) : -EROFS;
 
+	(void)fs_settled_at(a.fs, dir);
 	if (r == 0 && !S_ISREG(mode))
 		r = -EPERM;
 	if (r == 0)
@@ -118,6 +128,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct fuse_entry_param e;
 	int r = ops->mkdir ? name_fits(name) : -EROFS;
 
+	(void)fs_settled_at(a.fs, dir);
 	if (r == 0)
 		r = ops->mkdir(&a, dir, name, mode & 07777, &e);
 	r = settle_entry(a.fs, r, dir, name, &e);
@@ -128,8 +139,11 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct node dir = node_from_ino(parent);
 	const struct node_ops *ops = node_ops(dir);
-	int r = ops->unlink ? ops->unlink(fuse_req_userdata(req), dir, name) : -EPERM;
+	int r = -EPERM;
 
+	wait_for_closed(req);
+	if (ops->unlink)
+		r = ops->unlink(fuse_req_userdata(req), dir, name);
 	(void)fuse_reply_err(req, -fs_settled(r, -ENOENT));
 }
 
@@ -137,8 +151,11 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct node dir = node_from_ino(parent);
 	const struct node_ops *ops = node_ops(dir);
-	int r = ops->rmdir ? ops->rmdir(fuse_req_userdata(req), dir, name) : -EPERM;
+	int r = -EPERM;
 
+	wait_for_closed(req);
+	if (ops->rmdir)
+		r = ops->rmdir(fuse_req_userdata(req), dir, name);
 	(void)fuse_reply_err(req, -fs_settled(r, -ENOENT));
 }
 
@@ -149,6 +166,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	const struct node_ops *ops = node_ops(dir);
 	int r = ops->rename ? name_fits(new_name) : -EPERM;
 
+	wait_for_closed(req);
 	if (r == 0)
 		r = ops->rename(fuse_req_userdata(req), dir, name, new_dir, new_name, flags);
 	(void)fuse_reply_err(req, -fs_settled(r, -ENOENT));
@@ -170,6 +188,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 	struct fuse_entry_param e;
 	int r = ops->link ? name_fits(new_name) : -EROFS;
 
+	wait_for_closed(req);
 	if (r == 0)
 		r = ops->link(fuse_req_userdata(req), node_from_ino(ino), dir, new_name, &e);
 	r = settle_entry(fuse_req_userdata(req), r, dir, new_name, &e);
@@ -272,6 +291,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	}
 	if (fi && !(h = handle_of(req, ino, fi, O_RDWR)))
 		return;
+	(void)fs_settled_at(fuse_req_userdata(req), n);
 	ops->setattr(fuse_req_userdata(req), req, n, attr, to_set, h);
 }
 
@@ -280,9 +300,11 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 {
 	struct node n = node_from_ino(ino);
 	const struct node_ops *ops = node_ops(n);
-	int r = ops->setxattr ? ops->setxattr(fuse_req_userdata(req), n, name, value, size, flags)
-			      : -EROFS;
+	int r = -EROFS;
 
+	(void)fs_settled_at(fuse_req_userdata(req), n);
+	if (ops->setxattr)
+		r = ops->setxattr(fuse_req_userdata(req), n, name, value, size, flags);
 	(void)fuse_reply_err(req, -fs_settled(r, -EEXIST));
 }
 
@@ -290,7 +312,10 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct node n = node_from_ino(ino);
 	const struct node_ops *ops = node_ops(n);
-	int r = ops->removexattr ? ops->removexattr(fuse_req_userdata(req), n, name) : -EROFS;
+	int r = -EROFS;
 
+	(void)fs_settled_at(fuse_req_userdata(req), n);
+	if (ops->removexattr)
+		r = ops->removexattr(fuse_req_userdata(req), n, name);
 	(void)fuse_reply_err(req, -fs_settled(r, -ENODATA));
 }

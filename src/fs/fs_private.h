@@ -46,6 +46,7 @@ struct fs {
 	struct fs_link *link;            /* while it connects, in one thread; else NULL */
 	bool turned;                     /* another one served it before */
 	bool connected;                  /* INIT is answered */
+	bool direct_writes;              /* set before the first request */
 	uint64_t last_handle;            /* handle_lock; turn << 40, and a number */
 	pthread_mutex_t handle_lock;
 	struct handle *handle[HANDLE_BUCKETS]; /* handle_lock; by their number */
@@ -82,6 +83,13 @@ bool fs_resent(void);
 static inline int fs_settled(int r, int done)
 {
 	return r == done && fs_resent() ? 0 : r;
+}
+
+/* What was closed in upload/ is taken in a moment later: whoever looks at `n`, or changes it, waits for that.  False: he had to, and
+ * the kernel may not have heard of it yet. */
+static inline bool fs_settled_at(struct fs *fs, struct node n)
+{
+	return ingest_settled(fs->parts.ingest, n.kind == NODE_UPLOAD ? n.id : 0);
 }
 
 /* ---- teller.c: writes notifications ---- */

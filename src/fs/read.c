@@ -205,6 +205,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		open_picture(fs, req, n.id, fi);
 		return;
 	}
+	(void)fs_settled_at(fs, n);
 	r = open_node(fs, n, fi, &h);
 	if (r < 0) {
 		(void)fuse_reply_err(req, fs_errno(r));

@@ -470,6 +470,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fuse_req_userdata(req);
 	struct handle *h = handle_new(fs, HANDLE_DIR);
 	struct view v;
+	bool told;
 
 	if (!h) {
 		(void)fuse_reply_err(req, ENOMEM);
@@ -481,8 +482,9 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* The kernel keeps the listing until told otherwise; both flags are needed for that.  Entries of upload/ change attributes
 	 * without a notification, and what a query finds is not told, so theirs are not kept.  Nor are names alone, so that the
 	 * next one, who may want more, gets more; but they do not push out what is kept. */
-	fi->keep_cache = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS && n.kind != NODE_QUERY;
-	fi->cache_readdir = fi->keep_cache && !h->names_alone;
+	told = n.kind != NODE_UPLOAD && n.kind != NODE_GHOSTS && n.kind != NODE_QUERY;
+	fi->keep_cache = fs_settled_at(fs, n) && told;
+	fi->cache_readdir = told && !h->names_alone;
 	if (fuse_reply_open(req, fi) < 0)
 		handle_free(fs, h);
 }

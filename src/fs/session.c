@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 /* Kernel 6.9; the headers of Debian 12 are older. */
+#define FLAGS2_DIRECT_MAPS (1U << (36 - 32)) /* kernel 6.6 */
 #define FLAGS2_PASSTHROUGH (1U << (37 - 32))
 #define FLAGS2_HAS_RESEND (1U << (39 - 32))
 #define UNIQUE_RESENT (1ULL << 63)
@@ -82,7 +83,8 @@ static ssize_t read_init(struct fs_link *link, void *buf, size_t len)
 /* What is asked for beyond what libfuse does. */
 static uint32_t wanted(const struct fs *fs)
 {
-	uint32_t flags = offered(fs->link) & (FLAGS2_PASSTHROUGH | FLAGS2_HAS_RESEND);
+	uint32_t flags = offered(fs->link) &
+			 (FLAGS2_DIRECT_MAPS | FLAGS2_PASSTHROUGH | FLAGS2_HAS_RESEND);
 
 	return fs->choice.no_passthrough ? flags & ~FLAGS2_PASSTHROUGH : flags;
 }
@@ -119,6 +121,7 @@ static ssize_t write_init(struct fs *fs, int fd, struct iovec *iov, int count, b
 	if (!again)
 		n = write(fd, &reply, sizeof(reply));
 	fs->connected = n >= 0;
+	fs->direct_writes = flags & FLAGS2_DIRECT_MAPS;
 	if (n >= 0 && (flags & FLAGS2_PASSTHROUGH))
 		passthrough_start(fs->passthrough, fd, keep_bytes(fs));
 	return n;

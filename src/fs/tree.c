@@ -370,6 +370,9 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = fs_parent(fs, dir, &n);
 	else if (strcmp(name, ".") != 0)
 		r = fs_lookup(fs, dir, name, &n);
+	/* it may be about to come */
+	if (r == -ENOENT && dir.kind != NODE_UPLOAD && !fs_settled_at(fs, dir))
+		r = fs_lookup(fs, dir, name, &n);
 	if (n.kind == NODE_SNAP || n.kind == NODE_SIDECAR)
 		walk_asked(&fs->walks, parent);
 	if (r == 0)
@@ -419,8 +422,10 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fs_park_capture(fs, req, n.id, live_done, NULL);
 		return;
 	}
-	if (n.kind == NODE_LATEST)
+	if (n.kind == NODE_LATEST) {
+		(void)fs_settled_at(fs, n);
 		r = catalog_newest(fs->parts.catalog, n.id, &s);
+	}
 	if (r < 0) {
 		(void)fuse_reply_err(req, fs_errno(r));
 		return;

@@ -14,6 +14,8 @@ static void entry_of(struct fs *fs, const struct upload_row *row, struct fuse_en
 	e->ino = e->attr.st_ino;
 }
 
+/* What is written goes past the pages of the mount: the disk has them.  So the kernel does not ask before each write whether the file
+ * has privileges to lose, and copies once less; shared maps it still gives (direct_writes). */
 static int create(const struct asked *a, struct node dir, const char *name, mode_t mode,
 		  struct fuse_file_info *fi, struct fuse_entry_param *e, struct handle **ret)
 {
@@ -29,6 +31,7 @@ static int create(const struct asked *a, struct node dir, const char *name, mode
 		return r;
 	}
 	entry_of(a->fs, &row, e);
+	fi->direct_io = a->fs->direct_writes && !(mode & (S_ISUID | S_ISGID));
 	*ret = h;
 	return 0;
 }

@@ -74,6 +74,11 @@ static int upload_value(struct fs *fs, int64_t id, const char *name, struct buf 
 	return -ENODATA;
 }
 
+static bool is_user(const char *name)
+{
+	return strncmp(name, "user.", 5) == 0;
+}
+
 static bool is_ours(const char *name)
 {
 	return strncmp(name, "user.shutterfs.", 15) == 0;
@@ -93,7 +98,7 @@ static int get_value(struct fs *fs, struct node n, const char *name, struct buf 
 	int r = -ENODATA;
 
 	/* ACLs, capabilities, SELinux.  With another error ls asks for every file, twice. */
-	if (strncmp(name, "user.", 5) != 0)
+	if (!is_user(name))
 		return -EOPNOTSUPP;
 	if (n.kind == NODE_SNAP)
 		return snap_value(fs, n.id, name, out);
@@ -197,16 +202,23 @@ static void reply_value(fuse_req_t req, int r, const struct buf *value, size_t s
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	CLEANUP(buf_done) struct buf value = BUF(SIDECAR_BYTES);
-	int r = get_value(fuse_req_userdata(req), node_from_ino(ino), name, &value);
+	struct node n = node_from_ino(ino);
+	int r;
 
+	if (is_user(name)) /* the kernel asks for another one before it writes */
+		(void)fs_settled_at(fuse_req_userdata(req), n);
+	r = get_value(fuse_req_userdata(req), n, name, &value);
 	reply_value(req, r, &value, size);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	CLEANUP(buf_done) struct buf names = BUF(SIDECAR_BYTES);
-	int r = list_values(fuse_req_userdata(req), node_from_ino(ino), &names);
+	struct node n = node_from_ino(ino);
+	int r;
 
+	(void)fs_settled_at(fuse_req_userdata(req), n);
+	r = list_values(fuse_req_userdata(req), n, &names);
 	reply_value(req, r, &names, size);
 }
 

@@ -333,7 +333,7 @@ static int consider_locked(struct ingest *in, struct entry *e, bool final)
 		r = catalog_upload_path(in->cat, e->id, &path);
 	if (r < 0)
 		return r;
-	e->dirty = false;
+	e->dirty = e->fresh = false;
 	entry_live(in, e, &row);
 	if (row.parent < 0) {
 		consider_annexed(in, e, &row, final);

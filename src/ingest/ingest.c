@@ -30,6 +30,8 @@ int ingest_new(const struct config *conf, struct catalog *cat, struct cache *cac
 			      .dir = -1};
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_mutex_init(&in->durable, NULL);
+	pthread_cond_init(&in->arrived, NULL);
+	in->arrivals_end = &in->arrivals;
 	for (size_t i = 0; i < ADOPTING; i++)
 		pthread_rwlock_init(&in->adopting[i], NULL);
 	r = buf_printf(&path, "%s/upload", conf->state);
@@ -51,11 +53,13 @@ struct ingest *ingest_free(struct ingest *in)
 {
 	if (!in)
 		return NULL;
+	in->takers = pool_free(in->takers);
 	in->stopping = true;
 	captures_free(in);
 	closep(&in->dir);
 	for (size_t i = 0; i < ADOPTING; i++)
 		pthread_rwlock_destroy(&in->adopting[i]);
+	pthread_cond_destroy(&in->arrived);
 	pthread_mutex_destroy(&in->durable);
 	pthread_mutex_destroy(&in->lock);
 	free(in->unneeded);

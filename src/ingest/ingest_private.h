@@ -18,6 +18,7 @@ enum {
 struct entry {
 	int64_t id;
 	unsigned users, writers; /* ingest.lock */
+	bool arriving;           /* ingest.lock; it is in line to be looked at */
 	struct entry *next;      /* ingest.lock */
 	bool is_dir;             /* never changes */
 	/* lock: shared by writers, exclusive while the bytes are hashed and handed over or attributes are set, so nothing
@@ -28,6 +29,7 @@ struct entry {
 	_Atomic bool
 		registered; /* the bytes behind fd, if any, are the spool's: never write them */
 	_Atomic bool dirty; /* changed since it was last looked at */
+	_Atomic bool fresh; /* its row is as one that nobody has looked at: a start looks at it */
 	_Atomic int64_t snapshot; /* it was last registered as; 0: never */
 	_Atomic bool
 		unlinked; /* its row is gone; `last`, written before the flag, has what it was */
@@ -40,6 +42,7 @@ struct upload_file {
 	bool writer;
 };
 
+struct arrival; /* arrive.c */
 struct capture; /* capture.c: one per configured camera */
 
 /* Bytes that may go once the rows that say so are on disk. */
@@ -57,7 +60,7 @@ struct ingest {
 	const struct target *target;
 	size_t n_targets;
 	int dir;              /* <state>/upload */
-	pthread_mutex_t lock; /* guards table, unneeded and due */
+	pthread_mutex_t lock; /* guards table, arrivals, unneeded and due */
 	struct entry *table[TABLE];
 	struct unneeded *unneeded; /* owned; lock */
 	/* Held while rows are brought to disk and what they made needless goes: whoever comes meanwhile wants to see that done. */
@@ -67,6 +70,11 @@ struct ingest {
 	void *due_user;
 	/* By SHA-256. Shared: from the link into the spool to the commit; exclusive: while a blob is judged and let go. */
 	pthread_rwlock_t adopting[ADOPTING];
+	struct arrival *arrivals, **arrivals_end; /* lock; the oldest first */
+	uint64_t last_arrival;                    /* lock */
+	int64_t busy_from_us, busy_us; /* lock; the run of closes, and its last; mono_us */
+	pthread_cond_t arrived;        /* one of them is done */
+	struct pool *takers;           /* NULL: a closer looks himself; set before others */
 	struct capture *capture;
 	size_t n_captures;
 	struct pool *pool;
@@ -91,6 +99,9 @@ void upload_file_name(int64_t id, char out[24]);
  * a catalog callback, which would see the old row. */
 void entry_live(struct ingest *in, const struct entry *e, struct upload_row *row);
 bool entry_has_writers(struct ingest *in, const struct entry *e);
+
+/* ---- arrive.c ---- */
+void arrive(struct ingest *in, struct entry *e); /* it was closed: it is looked at soon */
 
 /* ---- consider.c ---- */
 /* Looks at an entry: registers it, takes it in as a sidecar, keeps, rejects, or says when to look again. `final`: it has been quiet. */

@@ -34,6 +34,7 @@ static int open_bytes(struct ingest *in, struct entry *e)
 	e->is_dir = row.is_dir;
 	e->registered = row.state == UPLOAD_REGISTERED;
 	e->snapshot = e->registered ? row.snapshot : 0;
+	e->fresh = row.state == UPLOAD_OPEN && row.due_us == 0;
 	if (e->is_dir || e->registered)
 		return 0;
 	upload_file_name(e->id, name);

@@ -231,6 +231,7 @@ static int unregister(struct ingest *in, struct entry *e, int bytes_fd)
 		return r;
 	}
 	e->registered = false;
+	e->fresh = true;
 	e->dirty = true;
 	return 0;
 }
@@ -357,10 +358,13 @@ int ingest_flush(struct upload_file *f)
 	if (!f->writer)
 		return 0;
 	f->in->active = true;
+	if (f->in->conf->durability == DURABILITY_CLOSE) {
+		if (f->entry->dirty)
+			(void)!consider(f->in, f->entry, false);
+		return f->entry->registered ? 0 : ingest_fsync(f);
+	}
 	if (f->entry->dirty)
-		(void)!consider(f->in, f->entry, false);
-	if (f->in->conf->durability == DURABILITY_CLOSE && !f->entry->registered)
-		return ingest_fsync(f);
+		arrive(f->in, f->entry);
 	return 0;
 }
 
@@ -381,7 +385,7 @@ void ingest_release(struct upload_file *f)
 
 	/* mknod has no flush, and times may be set between the flush and this. */
 	if (f->writer && e->dirty)
-		(void)!consider(f->in, e, false);
+		arrive(f->in, e);
 	entry_put(f->in, e, f->writer);
 	free(f);
 }

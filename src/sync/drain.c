@@ -374,6 +374,10 @@ static unsigned reserve(struct store_state *st)
 {
 	unsigned max, room = 0;
 
+	if (ingest_is_busy(st->s->parts.ingest)) { /* whoever uploads waits for his close */
+		due_at(st, now_us() + INGEST_GAP_US);
+		return 0;
+	}
 	pthread_mutex_lock(&st->lock);
 	max = st->failures ? 1 : 2 * st->conf->threads; /* one feels whether it is back */
 	if (now_us() >= st->pause_us && st->in_flight <= max / 2)

@@ -233,16 +233,27 @@ static int64_t look_at_uploads(struct sync *s, int64_t now)
 	return due > now ? due : INT64_MAX;
 }
 
-static int64_t look_at_store(struct store_state *st, int64_t now)
+static int64_t send_due(struct store_state *st)
 {
-	int64_t due, scan;
+	int64_t due;
 
 	pthread_mutex_lock(&st->lock);
 	due = st->next_due_us > st->pause_us ? st->next_due_us : st->pause_us;
+	pthread_mutex_unlock(&st->lock);
+	return due;
+}
+
+static int64_t look_at_store(struct store_state *st, int64_t now)
+{
+	int64_t due = send_due(st), scan;
+
+	pthread_mutex_lock(&st->lock);
 	scan = st->next_scan_us;
 	pthread_mutex_unlock(&st->lock);
-	if (due <= now)
+	if (due <= now) {
 		pump(st);
+		due = send_due(st);
+	}
 	due = earlier(due > now ? due : INT64_MAX, look_at_notes(st, now));
 	if (scan <= now && scan_try_begin(st) && pool_run(st->s->house, scan_job, st) < 0) {
 		pthread_mutex_lock(&st->lock);

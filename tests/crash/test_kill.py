@@ -104,6 +104,25 @@ def test_killed_at_the_nth_call(lives, dice, say):
     assert killed == len(picked) and lives.accepted >= 20
 
 
+@pytest.mark.limit(LONG or 200)
+def test_killed_right_after_a_run_of_closes(tmp_path, dice, say):
+    """Close returned, and what becomes of the picture is yet to be looked at."""
+    life, unlooked = Life(tmp_path / "life").start(), 0
+    try:
+        for run in range(40):
+            if unlooked and run >= 4 and not DEEP:
+                break
+            life.in_a_row(dice.randint(10, 50))
+            life.kill_now()
+            unlooked += life.queued("")
+            life.judge()
+        figures = f"{life.kills} kills, {unlooked} of {len(life.accepted)} accepted were not looked at when they came"
+    finally:
+        life.end()
+    say(figures)
+    assert unlooked, figures
+
+
 @pytest.mark.limit(LONG or 120)
 def test_killed_while_it_starts_for_the_first_time(lives, dice, say):
     """The catalog is made, its layout brought up to date: a kill at any of those calls leaves something that starts."""
