@@ -377,6 +377,7 @@ static int read_json(const char *text, size_t len, const struct beside *pic, str
 	CLEANUP(freep) char *raw = NULL;
 	size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0, to = len;
 	struct shape k = {0};
+	int r;
 
 	while (from < to && isspace((unsigned char)text[from]))
 		from++;
@@ -389,8 +390,9 @@ static int read_json(const char *text, size_t len, const struct beside *pic, str
 		raw = strndup(text + from, to - from);
 		return raw ? read_array(raw, to - from, s, why) : -ENOMEM;
 	}
-	if (json_scan(text + from, to - from, look, &k, why) < 0)
-		return sidecar_parse(text, len, s, why);
+	r = json_scan(text + from, to - from, look, &k, why);
+	if (r < 0)
+		return r == -EBADMSG ? sidecar_parse(text, len, s, why) : r;
 	raw = strndup(text + from, to - from);
 	return raw ? read_shape(&k, raw, to - from, pic, s, why) : -ENOMEM;
 }

@@ -149,26 +149,22 @@ static int text_names(struct classes *c, const char *text, char *why)
 	return r;
 }
 
-/* NUL-terminated and UTF-8, or NULL with why. */
-static char *checked_text(const char *text, size_t len, char *why)
+/* A copy, NUL-terminated and UTF-8; -EBADMSG with why. */
+static int checked_text(const char *text, size_t len, char **ret, char *why)
 {
-	char *copy;
-
 	if (len > SIDECAR_BYTES) {
 		why_set(why, "is larger than %d KiB", SIDECAR_BYTES / 1024);
-		return NULL;
+		return -EBADMSG;
 	}
 	for (size_t at = 0, n; at < len; at += n) {
 		n = utf8_sequence(text + at, len - at);
 		if (n == 0 || !text[at]) {
 			why_set(why, "is not UTF-8 text");
-			return NULL;
+			return -EBADMSG;
 		}
 	}
-	copy = strndup(text ? text : "", len);
-	if (!copy)
-		why_set(why, "does not fit into memory");
-	return copy;
+	*ret = strndup(text ? text : "", len);
+	return *ret ? 0 : -ENOMEM;
 }
 
 int classes_parse(const char *name, const char *text, size_t len, struct classes *ret,
@@ -180,9 +176,9 @@ int classes_parse(const char *name, const char *text, size_t len, struct classes
 	int r;
 
 	why[0] = '\0';
-	copy = checked_text(text, len, why);
-	if (!copy)
-		return -EBADMSG;
+	r = checked_text(text, len, &copy, why);
+	if (r < 0)
+		return r;
 	r = n > 4 && strcmp(name + n - 4, ".txt") == 0 ? text_names(&c, copy, why)
 						       : yaml_names(&c, copy, why);
 	for (size_t i = 0; r == 0 && i < c.n; i++)
@@ -280,14 +276,13 @@ static int object_line(const double *v, int n, unsigned line, const struct class
 int yolo_parse(const char *text, size_t len, const struct classes *classes, struct sidecar *s,
 	       char *why)
 {
-	CLEANUP(freep) char *copy = checked_text(text, len, why);
+	CLEANUP(freep) char *copy = NULL;
 	CLEANUP(freep) double *v = calloc(NUMBERS_MAX, sizeof(*v));
 	unsigned line = 1;
+	int checked = v ? checked_text(text, len, &copy, why) : -ENOMEM;
 
-	if (!copy)
-		return -EBADMSG;
-	if (!v)
-		return -ENOMEM;
+	if (checked < 0)
+		return checked;
 	s->labels.looked = true;
 	for (const char *p = copy; *p; line++) {
 		const char *end = p + strcspn(p, "\n");

@@ -54,7 +54,7 @@ static int teardown(void **state)
 	return remove_tree(AT_FDCWD, dir);
 }
 
-static struct config *load_ok(const char *text)
+__attribute__((unused)) static struct config *load_ok(const char *text)
 {
 	CLEANUP(buf_done) struct buf err = BUF(65536);
 	struct config *c = NULL;
@@ -69,7 +69,8 @@ static struct config *load_ok(const char *text)
 }
 
 /* `want` is "LINE: text" or, for the whole file, "text". */
-static void assert_error(const char *text, int error, unsigned line, const char *want)
+__attribute__((unused)) static void assert_error(const char *text, int error, unsigned line,
+						 const char *want)
 {
 	CLEANUP(buf_done) struct buf err = BUF(65536);
 	struct config *c = NULL;
