@@ -20,6 +20,8 @@ int cache_new(const char *state_dir, const char *cache_dir, uint64_t limit, stru
  * use the cache. */
 void cache_resumes(struct cache *c);
 struct cache *cache_free(struct cache *c);
+/* The machine's clock was set by `step_us`: what was doubted up to the start still is. */
+void cache_clock_set(struct cache *c, int64_t step_us);
 /* Exact totals from the disk; run once in the background after start. */
 void cache_recount(struct cache *c);
 

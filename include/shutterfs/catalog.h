@@ -475,8 +475,13 @@ int catalog_outbox_failed(struct catalog *c, const struct outbox_item *item, int
 			  const char *error) MUST_CHECK;
 int catalog_outbox_list(struct catalog *c, int64_t after_id, unsigned limit, outbox_fn *fn,
 			void *user) MUST_CHECK;
+/* The machine's clock was set by `step_us` (0: perhaps, while nobody looked).  What waits for a time after `latest_us` waits by a
+ * clock that is no more: it is due now.  The trash is kept for as long as before. */
+int catalog_clock_set(struct catalog *c, int64_t step_us, int64_t latest_us) MUST_CHECK;
 int catalog_outbox_retry_now(struct catalog *c)
 	MUST_CHECK; /* failed items are due at once (sync verb) */
+/* Bytes of a camera's pictures that some store has yet to get. */
+int catalog_camera_unsent(struct catalog *c, int64_t camera, uint64_t *ret) MUST_CHECK;
 bool catalog_sha_needed(
 	struct catalog *c, const struct sha256 *sha,
 	bool *ret_queued); /* some snapshot has these bytes; one that is queued, or that no store has; both true when it cannot be told */

@@ -32,10 +32,10 @@ struct cache {
 	char *root[AREAS]; /* where the shards are */
 	char *tmp[AREAS];  /* names of files being written, only where there is no O_TMPFILE */
 	uint64_t limit;
-	int64_t doubted_ns, resumed_ns; /* set at start: see trust.c */
-	bool running;                   /* it began: trust_end is due */
-	bool one_disk;                  /* evicting makes room for the spool, too */
-	_Atomic bool no_tmpfile[AREAS]; /* this file system has none: do not ask again */
+	_Atomic int64_t doubted_ns, resumed_ns; /* set at start: see trust.c */
+	bool running;                           /* it began: trust_end is due */
+	bool one_disk;                          /* evicting makes room for the spool, too */
+	_Atomic bool no_tmpfile[AREAS];         /* this file system has none: do not ask again */
 	pthread_mutex_t room;
 	struct candidate *oldest;     /* room; 2 * OLDEST_KEPT places, of which the walk uses all */
 	size_t n_oldest, next_oldest; /* room */

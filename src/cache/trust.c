@@ -63,7 +63,8 @@ static int trust_write(const struct cache *c, const char *how)
 	char text[TRUST_MAX], boot[BOOT_MAX + 1];
 
 	this_boot(boot);
-	int n = snprintf(text, sizeof(text), "%" PRId64 " %s %s\n", c->doubted_ns, how, boot);
+	int n = snprintf(text, sizeof(text), "%" PRId64 " %s %s\n", (int64_t)c->doubted_ns, how,
+			 boot);
 	trust_path(c, &p);
 	return write_file_atomic(AT_FDCWD, p.s, text, (size_t)n, 0600);
 }
@@ -79,6 +80,15 @@ static bool trust_read(const struct cache *c, struct mark *ret)
 	return read_file(AT_FDCWD, p.s, TRUST_MAX, &text) == 0 &&
 	       sscanf(text.data ? text.data : "", "%" SCNd64 " %15s %40s", &ret->ns, ret->how,
 		      ret->boot) >= 2;
+}
+
+/* Set back, more than before is doubted: that costs a look, and takes nothing for sound. */
+void cache_clock_set(struct cache *c, int64_t step_us)
+{
+	if (step_us <= 0)
+		return;
+	c->doubted_ns += step_us * 1000;
+	c->resumed_ns += step_us * 1000;
 }
 
 int trust_begin(struct cache *c)

@@ -246,6 +246,33 @@ int catalog_outbox_retry_now(struct catalog *c)
 	return db_write(c, retry_tx, NULL, false);
 }
 
+struct clock_set {
+	int64_t step_us, latest_us;
+};
+
+static int clock_tx(struct db *db, void *arg)
+{
+	const struct clock_set *a = arg;
+	int r = RUN(db, "UPDATE outbox SET next_us = 0 WHERE next_us > ?1", I(a->latest_us));
+
+	if (r == 0)
+		r = RUN(db, "UPDATE note_object SET next_us = 0 WHERE todo = 1 AND next_us > ?1",
+			I(a->latest_us));
+	if (r == 0)
+		r = RUN(db, "UPDATE upload SET due_us = 1 WHERE state = ?1 AND due_us > ?2",
+			I(UPLOAD_WAITING), I(a->latest_us));
+	if (r == 0 && a->step_us > 0)
+		r = RUN(db, "UPDATE trash SET due_us = due_us + ?1", I(a->step_us));
+	return r;
+}
+
+int catalog_clock_set(struct catalog *c, int64_t step_us, int64_t latest_us)
+{
+	struct clock_set a = {step_us, latest_us};
+
+	return db_write(c, clock_tx, &a, false);
+}
+
 /* ---- looking ---- */
 int catalog_outbox_list(struct catalog *c, int64_t after_id, unsigned limit, outbox_fn *fn,
 			void *user)

@@ -75,9 +75,9 @@ static void wait_until_below(struct prefetch *pf, unsigned limit)
 		struct timespec until;
 
 		io_progress(pf->io, &pf->p);
-		(void)clock_gettime(CLOCK_REALTIME, &until);
+		(void)clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec++;
-		(void)pthread_cond_timedwait(&pf->one_done, &pf->lock, &until);
+		(void)pthread_cond_clockwait(&pf->one_done, &pf->lock, CLOCK_MONOTONIC, &until);
 	}
 }
 

@@ -518,13 +518,13 @@ static bool wait_tick(struct wait *w)
 {
 	struct timespec until;
 
-	(void)clock_gettime(CLOCK_REALTIME, &until);
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += TICK_US * 1000;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	(void)pthread_mutex_lock(&w->lock);
 	if (!w->done)
-		(void)pthread_cond_timedwait(&w->told, &w->lock, &until);
+		(void)pthread_cond_clockwait(&w->told, &w->lock, CLOCK_MONOTONIC, &until);
 	bool done = w->done;
 	(void)pthread_mutex_unlock(&w->lock);
 	return done;

@@ -12,7 +12,6 @@
 
 #define SEND_DEADLINE_US INT64_C(120000000)
 #define PAUSE_BASE_US INT64_C(1000000)
-#define PAUSE_MAX_US INT64_C(600000000)
 
 static int object_key(const char *key, char out[KEY_MAX + 1])
 {

@@ -11,6 +11,7 @@ enum { HOUSE_THREADS = 8, STORE_QUEUE = 4096 };
 #define TICK_US INT64_C(500000)
 #define PROGRESS_US INT64_C(250000)
 #define STALE_US INT64_C(60000000)
+#define STEP_US INT64_C(2000000) /* what slower corrections of the clock never reach */
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -130,6 +131,8 @@ static void recover_job(void *arg)
 	if (r < 0)
 		log_err("cannot look at what the last run left: %s", strerror(-r));
 	keep_queued(s);
+	if (catalog_clock_set(s->parts.catalog, 0, now_us() + PAUSE_MAX_US) < 0)
+		log_debug("what an earlier clock has put off waits on");
 	s->recovered = true;
 	sync_kick(s, 0);
 	cache_recount(s->parts.cache);
@@ -289,6 +292,64 @@ static int64_t look_at_cameras(struct sync *s, int64_t now)
 	return next;
 }
 
+/* ---- a clock that is set ---- */
+
+/* Uptime goes on while the machine sleeps: waking up is no step. */
+static int64_t clock_ahead_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	return now_us() - (ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+}
+
+/* No further away than it can have been: somebody may have planned it by the new clock already. */
+static int64_t moved(int64_t at_us, int64_t step_us, int64_t most_us)
+{
+	return at_us == INT64_MAX ? at_us : earlier(at_us + step_us, now_us() + most_us);
+}
+
+/* All that is planned stays as far away as it was: nothing waits for the old time to come again, nothing runs at once. */
+static void shift_all(struct sync *s, int64_t step)
+{
+	for (size_t i = 0; i < s->n_schedules; i++) {
+		struct schedule *sch = &s->schedule[i];
+
+		sch->next_us = moved(sch->next_us, step, sch->interval_us);
+	}
+	for (size_t i = 0; i < s->n_stores; i++) {
+		struct store_state *st = &s->store[i];
+
+		pthread_mutex_lock(&st->lock);
+		st->pause_us = 0; /* one that refuses a wrong clock may be content now */
+		st->next_scan_us = moved(st->next_scan_us, step, st->conf->scan_us);
+		st->next_due_us = 0;
+		st->next_notes_us = 0;
+		pthread_mutex_unlock(&st->lock);
+	}
+	pthread_mutex_lock(&s->lock);
+	s->follow_us = 0;
+	s->uploads_due_us = 0;
+	s->kick_us = INT64_MAX;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void look_at_clock(struct sync *s)
+{
+	int64_t step = clock_ahead_us() - s->ahead_us;
+	int r;
+
+	if (step > -STEP_US && step < STEP_US)
+		return;
+	s->ahead_us += step;
+	log_info("the clock was set by %lld s", (long long)(step / 1000000));
+	cache_clock_set(s->parts.cache, step);
+	r = catalog_clock_set(s->parts.catalog, step, now_us() + PAUSE_MAX_US);
+	if (r < 0)
+		log_err("what waits by the old clock goes on waiting: %s", strerror(-r));
+	shift_all(s, step);
+}
+
 static void sleep_until(struct sync *s, int64_t wall_us)
 {
 	int64_t pause;
@@ -317,7 +378,11 @@ static void *scheduler_main(void *arg)
 
 	(void)pthread_setname_np(pthread_self(), "scheduler");
 	while (!s->stopping) {
-		int64_t now = now_us(), next = look_at_followers(s, now, look_at_activity(s));
+		int64_t now, next;
+
+		look_at_clock(s);
+		now = now_us();
+		next = look_at_followers(s, now, look_at_activity(s));
 
 		next = earlier(next, look_at_uploads(s, now));
 		next = earlier(next, look_at_cameras(s, now));
@@ -334,6 +399,7 @@ int sync_start(struct sync *s)
 
 	s->kick_us = INT64_MAX;
 	s->uploads_due_us = INT64_MAX;
+	s->ahead_us = clock_ahead_us();
 	r = catalog_note_offer(s->parts.catalog);
 	if (r == 0)
 		r = pool_run(s->house, recover_job, s);

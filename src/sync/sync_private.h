@@ -7,6 +7,9 @@
 
 #define LOG_ROOM "sync"
 
+/* The longest that anything waits to be tried again. */
+#define PAUSE_MAX_US INT64_C(600000000)
+
 struct store_state { /* one per store */
 	struct sync *s;
 	const struct store_slot *slot;
@@ -49,6 +52,7 @@ struct sync {
 	bool due_running, tick_running, following;
 	int64_t follow_us; /* when to look at what follows edits */
 	bool tick_due;     /* scheduler thread only, then sync_free's */
+	int64_t ahead_us;  /* scheduler thread only: the clock, ahead of the machine's uptime */
 	_Atomic bool stopping, recovered;
 };
 

@@ -1,11 +1,10 @@
 """Kills the daemon at its Nth change of a file, or makes that call fail: the test's side of faults.c."""
 import errno
-import functools
 import mmap
 import os
 import struct
-import subprocess
-import tempfile
+
+import preload
 
 CALLS = ("write", "pwrite", "fsync", "fdatasync", "syncfs", "link", "rename", "unlink", "ftruncate", "create", "mkdir", "copy")
 NOTHING, KILL, FAIL = range(3)
@@ -13,13 +12,9 @@ _HEAD, _COUNT = struct.Struct("=IIii qq"), struct.Struct(f"={len(CALLS)}q")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-@functools.lru_cache(maxsize=None)
 def build(name, *flags):
-    """Compiles name.c of this directory, once per run."""
-    out = os.path.join(tempfile.mkdtemp(prefix="crash-"), name)
-    source = os.path.join(HERE, name + ".c")
-    subprocess.run(["cc", "-O1", "-g", "-Wall", "-Wextra", "-Werror", *flags[:1], "-o", out, source, *flags[1:]], check=True)
-    return out
+    """Compiles name.c of this directory."""
+    return preload.build(os.path.join(HERE, name + ".c"), *flags)
 
 
 class Faults:

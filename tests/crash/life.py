@@ -77,21 +77,10 @@ class Life(Named, Mount):
         archive = f'[store "archive"]\ndriver = dir\npath = {os.path.realpath(base)}/archive\n' if directory else ""
         super().__init__(base, stores=archive + (bucket.config() if bucket else "") + stores,
                          cameras=f'[camera "porch"]\ndriver = http\nurl = {self.camera.url}\n', start=False,
-                         more=f"cache_size = 128K\ntrash = {TRASH_SECONDS}s\n" + more, env=bucket.env() if bucket else None, **kw)
+                         more=f"cache_size = 128K\ntrash = {TRASH_SECONDS}s\n" + more, env=bucket.env() if bucket else None,
+                         preload=self.faults.env(), **kw)
 
     # -- life
-
-    def start(self, timeout=60):
-        mine = self.faults.env()
-        asan = self.env["ASAN_OPTIONS"]
-        self.env.update(mine, ASAN_OPTIONS=asan + ":verify_asan_link_order=0")
-        try:
-            super().start(timeout)
-        finally:
-            for name in mine:
-                del self.env[name]
-            self.env["ASAN_OPTIONS"] = asan
-        return self
 
     def end(self):
         self.faults.disarm()

@@ -75,9 +75,11 @@ def abort_all():
 
 
 class Mount:
-    """`stores` and `cameras` are config text; `more` are further lines of the [shutterfs] section."""
+    """`stores` and `cameras` are config text; `more` are further lines of the [shutterfs] section; `preload`: the
+    environment with LD_PRELOAD, for the daemon alone."""
 
-    def __init__(self, base, stores=None, cameras="", more="", env=None, timezone="UTC", start=True, options=()):
+    def __init__(self, base, stores=None, cameras="", more="", env=None, timezone="UTC", start=True, options=(),
+                 preload=None):
         self.base = os.path.realpath(str(base))
         os.makedirs(self.base, exist_ok=True)
         self.mnt = self.path("mnt")
@@ -95,7 +97,7 @@ class Mount:
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
             self.env.pop(name, None)
         self.env.update(env or {})
-        self.options = list(options)
+        self.options, self.preload = list(options), preload
         self.process = None
         self.write_config()
         if start:
@@ -121,7 +123,10 @@ class Mount:
     # -- life
 
     def start(self, timeout=60):
-        self.process = Process([PROGRAM, "mount", "-c", self.conf, "-f", *self.options, self.mnt], self.log, self.env,
+        env = self.env
+        if self.preload:
+            env = {**env, **self.preload, "ASAN_OPTIONS": env["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
+        self.process = Process([PROGRAM, "mount", "-c", self.conf, "-f", *self.options, self.mnt], self.log, env,
                                cwd=self.base)
         with _live_lock:
             _live.add(self)
