@@ -2,6 +2,7 @@
 import faulthandler
 import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -55,6 +56,26 @@ def _machine_is_fit():
     reason = mounts.unfit()
     if reason:
         pytest.skip(reason)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function: mounts a tmpfs of that size, or skips.  A test names it before make_mount: its mounts end before their disks do."""
+    made = []
+
+    def make(size, name):
+        where = tmp_path / name
+        where.mkdir(parents=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(where)], stderr=subprocess.PIPE,
+                              text=True)
+        if done.returncode:
+            pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+        made.append(where)
+        return where
+
+    yield make
+    for where in made:
+        subprocess.run(["umount", "-l", str(where)])
 
 
 @pytest.fixture

@@ -46,6 +46,10 @@ struct blob_writer *blob_abort(struct blob_writer *w);
 /* Room for `bytes` more in the cache that costs nothing which was used in the last hour; older blobs are evicted for it. */
 bool cache_spare(struct cache *c, uint64_t bytes);
 
+/* The state's disk has `bytes`, and a part of it besides (1/32, at most 1 GiB) that is left for uploads and edits: what comes by
+ * itself does not take it. */
+bool cache_spool_spare(struct cache *c, uint64_t bytes);
+
 /* Puts the file at dirfd/name (same file system as state) into the spool under `sha` by link; the old name stays. */
 int cache_adopt(struct cache *c, int dirfd, const char *name, const struct sha256 *sha, bool sync)
 	MUST_CHECK;

@@ -111,7 +111,7 @@ int catalog_camera(struct catalog *c, int64_t id, struct camera_row *ret) MUST_C
 int catalog_camera_find(struct catalog *c, const char *name, struct camera_row *ret) MUST_CHECK;
 int catalog_camera_next(struct catalog *c, const char *after, bool count, struct camera_row *ret)
 	MUST_CHECK; /* by name; "" first */
-/* Creates or updates (NULL: keep); at most 32,000 cameras (-ENOSPC). */
+/* Creates or updates (NULL: keep); at most 32,000 cameras (-ENOSPC), 2,000 of them not by what stores list. */
 int catalog_camera_ensure(struct catalog *c, const char *name, const char *title, const char *group,
 			  int64_t *ret_id) MUST_CHECK;
 /* captured_us 0: nothing came, the time of the last capture stays; error NULL: none. */

@@ -10,6 +10,9 @@
 #include "shutterfs/base.h"
 #include "shutterfs/config.h"
 
+/* Of one picture: more than any camera has for one, and what a hostile one can cost of memory. */
+#define CAPTURE_BYTES (64u * 1024 * 1024)
+
 struct source;
 struct source_driver {
 	const char *name; /* the word in the config file */

@@ -76,8 +76,9 @@ int cache_new(const char *state_dir, const char *cache_dir, uint64_t limit, stru
 	if (r < 0)
 		return r;
 	r = area_start(c, BLOB_CACHE);
-	if (r == -ENOSPC || r == -EDQUOT)
-		log_debug("\"%s\" is full, continuing without", c->home[BLOB_CACHE]);
+	if (r == -ENOSPC || r == -EDQUOT || r == -EROFS)
+		log_warn("nothing can be kept in \"%s\": %s; going on without", c->home[BLOB_CACHE],
+			 strerrordesc_np(-r));
 	else if (r < 0)
 		return r;
 	c->one_disk = same_disk(c->home[BLOB_SPOOL], c->home[BLOB_CACHE]);

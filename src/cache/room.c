@@ -12,7 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define FLOOR_BYTES (1024u * 1024 * 1024) /* left free on the cache's disk for others: this, or */
+#define FLOOR_BYTES (1024u * 1024 * 1024) /* left free on a disk for others: this, or */
 #define FLOOR_PART 32                     /* that part of a smaller disk */
 
 struct survey {
@@ -182,11 +182,11 @@ uint64_t room_evict(struct cache *c, uint64_t want)
 }
 
 /* How much the disk lacks until it has `bytes` and the floor left; 0 when nobody can tell. */
-static uint64_t disk_lacks(const struct cache *c, uint64_t bytes)
+static uint64_t disk_lacks(const struct cache *c, enum blob_area area, uint64_t bytes)
 {
 	struct statvfs fs;
 
-	if (statvfs(c->root[BLOB_CACHE], &fs) < 0)
+	if (statvfs(c->root[area], &fs) < 0)
 		return 0;
 	uint64_t floor = fs.f_frsize * (uint64_t)fs.f_blocks / FLOOR_PART;
 	uint64_t avail = fs.f_frsize * (uint64_t)fs.f_bavail;
@@ -220,7 +220,7 @@ static bool can_ever_fit(struct cache *c, uint64_t bytes)
 
 static bool make_room(struct cache *c, uint64_t bytes)
 {
-	uint64_t lack = disk_lacks(c, bytes);
+	uint64_t lack = disk_lacks(c, BLOB_CACHE, bytes);
 
 	if (lack && evict_bytes(c, lack, INT64_MAX) < lack)
 		return false;
@@ -238,7 +238,7 @@ bool room_reserve(struct cache *c, uint64_t bytes)
 {
 	if (!can_ever_fit(c, bytes))
 		return false;
-	if (!disk_lacks(c, bytes) && !reserve_or_lack(c, bytes))
+	if (!disk_lacks(c, BLOB_CACHE, bytes) && !reserve_or_lack(c, bytes))
 		return true;
 	(void)pthread_mutex_lock(&c->room);
 	bool ok = make_room(c, bytes);
@@ -256,11 +256,16 @@ void room_release(struct cache *c, uint64_t bytes)
 	(void)pthread_mutex_unlock(&c->lock);
 }
 
+bool cache_spool_spare(struct cache *c, uint64_t bytes)
+{
+	return disk_lacks(c, BLOB_SPOOL, bytes) == 0;
+}
+
 bool cache_spare(struct cache *c, uint64_t bytes)
 {
 	/* A use within the hour after the recorded one is not recorded. */
 	int64_t before_ns = now_us() * 1000 - 2 * (int64_t)TOUCH_EVERY_S * 1000000000;
-	uint64_t disk = disk_lacks(c, bytes), lack;
+	uint64_t disk = disk_lacks(c, BLOB_CACHE, bytes), lack;
 
 	if (!can_ever_fit(c, bytes))
 		return false;

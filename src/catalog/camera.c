@@ -6,6 +6,8 @@
 #include "db.h"
 
 #define CAMERAS_MAX 32000 /* inode numbers have room for that many */
+#define CAMERAS_KEPT \
+	2000 /* of these, for those of the config and of uploads: a store cannot take them all */
 #define CAMERA_COLUMNS "c.id, c.name, c.title, c.grp, c.last_capture_us, c.error"
 #define CAMERA_N 6
 
@@ -50,27 +52,30 @@ int catalog_camera_next(struct catalog *c, const char *after, bool count, struct
 }
 
 /* ---- writing ---- */
-static int create(struct db *db, const char *name, int64_t *ret_id)
+static int create(struct db *db, const char *name, int64_t max, int64_t *ret_id)
 {
-	int r = RUN(db, "INSERT INTO camera(name) VALUES(?1)", T(name));
+	int64_t last;
+	int r = ONE(db, &last, "SELECT coalesce(max(id), 0) FROM camera");
+	if (r == 0 && last >= max)
+		r = -ENOSPC;
+	if (r == 0)
+		r = RUN(db, "INSERT INTO camera(name) VALUES(?1)", T(name));
 	if (r < 0)
 		return r;
 	*ret_id = db_last_id(db);
-	if (*ret_id > CAMERAS_MAX)
-		return -ENOSPC;
 	return emit_camera(db, *ret_id);
 }
 
 int camera_ensure(struct db *db, const char *name, const char *title, const char *group,
-		  int64_t *ret_id)
+		  bool listed, int64_t *ret_id)
 {
-	int64_t id;
+	int64_t id, max = listed ? CAMERAS_MAX - CAMERAS_KEPT : CAMERAS_MAX;
 	if (!camera_name_ok(name) || (title && !text_ok(title, NAME_LIMIT)) ||
 	    (group && !text_ok(group, NAME_LIMIT)))
 		return -EINVAL;
 	int r = ONE(db, &id, "SELECT id FROM camera WHERE name = ?1", T(name));
 	if (r == -ENOENT)
-		r = create(db, name, &id);
+		r = create(db, name, max, &id);
 	if (r < 0)
 		return r;
 	if (title || group) /* most calls bring what is known, so they write nothing */
@@ -92,7 +97,7 @@ struct ensure {
 static int ensure(struct db *db, void *arg)
 {
 	struct ensure *a = arg;
-	return camera_ensure(db, a->name, a->title, a->group, &a->id);
+	return camera_ensure(db, a->name, a->title, a->group, false, &a->id);
 }
 
 int catalog_camera_ensure(struct catalog *c, const char *name, const char *title, const char *group,

@@ -127,8 +127,9 @@ int snapshot_set_bytes(struct db *db, int64_t id, const struct sha256 *sha, uint
 		       unsigned width, unsigned height) MUST_CHECK;
 
 /* ---- cameras (camera.c) ---- */
+/* NULL: keep.  listed: a store shows it, and such ones leave some numbers for others. */
 int camera_ensure(struct db *db, const char *name, const char *title, const char *group,
-		  int64_t *ret_id) MUST_CHECK; /* NULL: keep */
+		  bool listed, int64_t *ret_id) MUST_CHECK;
 
 /* ---- names of labels (label.c) ---- */
 bool label_name_ok(const char *name); /* label_name_from leaves it as it is */

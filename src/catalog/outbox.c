@@ -294,6 +294,21 @@ int catalog_outbox_list(struct catalog *c, int64_t after_id, unsigned limit, out
 	return r;
 }
 
+int catalog_camera_unsent(struct catalog *c, int64_t camera, uint64_t *ret)
+{
+	int64_t bytes;
+	int r;
+
+	READ(db, c);
+	r = ONE(db, &bytes,
+		"SELECT coalesce(sum(size), 0) FROM snapshot WHERE camera = ?1"
+		" AND id IN (SELECT snapshot FROM outbox WHERE what = 0)",
+		I(camera));
+	if (r == 0)
+		*ret = (uint64_t)bytes;
+	return r;
+}
+
 static int sha_needed(struct catalog *c, const struct sha256 *sha, bool *ret_needed,
 		      bool *ret_queued)
 {

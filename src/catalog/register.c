@@ -29,7 +29,7 @@ static int find_or_insert(struct db *db, struct args *a, struct snap *s)
 	const struct registration *reg = a->r;
 	int64_t camera;
 	bool gone;
-	int r = camera_ensure(db, reg->camera, reg->title, reg->group, &camera);
+	int r = camera_ensure(db, reg->camera, reg->title, reg->group, false, &camera);
 	if (r < 0)
 		return r;
 	r = reg->dedupe ? find_same(db, reg, camera, s, &gone) : -ENOENT;

@@ -117,7 +117,7 @@ static int insert(struct meeting *m, const char *camera, const char *stem)
 	};
 	struct snap s;
 	const char *title = it->title && text_ok(it->title, NAME_LIMIT) ? it->title : NULL;
-	int r = camera_ensure(m->db, camera, title, NULL, &n.camera);
+	int r = camera_ensure(m->db, camera, title, NULL, true, &n.camera);
 
 	if (r == -ENOSPC)
 		return reject(

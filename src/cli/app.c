@@ -31,13 +31,14 @@ static int open_lower(struct app *app, struct buf *err)
 	if (r == 0)
 		r = catalog_open(conf->state, &app->catalog);
 	if (r < 0) {
-		(void)buf_printf(err, "cannot open the catalog %s/catalog.db: %s\n", conf->state,
-				 strerror(-r));
+		(void)buf_printf(err, "cannot open the catalog %s/catalog.db: %s%s\n", conf->state,
+				 strerror(-r), disk_advice(r));
 		return r;
 	}
 	r = cache_new(conf->state, conf->cache, conf->cache_size, &app->cache);
 	if (r < 0)
-		(void)buf_printf(err, "cannot use the cache %s: %s\n", conf->cache, strerror(-r));
+		(void)buf_printf(err, "cannot use the cache %s: %s%s\n", conf->cache, strerror(-r),
+				 disk_advice(r));
 	return r;
 }
 

@@ -67,6 +67,13 @@ bool state_lock_is_of(int fd, const char *state); /* this lock is that state's *
 int state_lock_owner(const char *state, struct lock_owner *ret)
 	MUST_CHECK; /* as written; -ENOENT */
 
+/* ---- disk.c ---- */
+enum { DISK_TEXT = 4096 + 160 };
+/* True: the disk under this directory is full, read-only or broken; `why` is one sentence. */
+bool disk_trouble(const char *dir, char why[DISK_TEXT]);
+bool can_be_made(const char *path); /* false: what is above it is on a read-only disk */
+const char *disk_advice(int err);   /* what to do about it, to follow what strerror says; "" */
+
 /* ---- status.c: what .shutterfs/ shows and `status` says ---- */
 extern const struct fs_ghost_file ghost_files[]; /* user: struct app */
 int status_json(struct app *app, struct buf *out) MUST_CHECK;

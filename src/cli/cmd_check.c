@@ -37,7 +37,7 @@ static int probe_store(const struct store_config *conf, struct call *c, struct b
 
 static int probe_camera(const struct camera_config *conf, struct call *c, struct buf *err)
 {
-	CLEANUP(buf_done) struct buf picture = BUF(PICTURE_BYTES);
+	CLEANUP(buf_done) struct buf picture = BUF(CAPTURE_BYTES);
 	struct source *s = NULL;
 	int r = source_new(conf, err, &s);
 

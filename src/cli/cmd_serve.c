@@ -50,10 +50,12 @@ static void block_signals(void)
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
-/* Anybody may delete the cache.  One that is confined cannot make it again: its rule went with the directory. */
+/* Anybody may delete the cache.  One that is confined cannot make it again: its rule went with the directory.  On a read-only disk
+ * nobody can. */
 static bool cache_is_lost(const struct serving *w)
 {
-	return w->app->confined && access(w->conf->cache, F_OK) < 0 && errno == ENOENT;
+	return w->app->confined && access(w->conf->cache, F_OK) < 0 && errno == ENOENT &&
+	       can_be_made(w->conf->cache);
 }
 
 static void ask_for_another(const struct serving *w)

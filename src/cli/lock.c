@@ -114,7 +114,7 @@ int state_lock_or_say(const char *state, const char *mountpoint, struct buf *err
 		(void)buf_printf(err, "another shutterfs uses %s (pid %ld)%s\n", state, owner.pid,
 				 mountpoint ? "; is it mounted already?" : "");
 	else if (r < 0)
-		(void)buf_printf(err, "cannot use the state directory %s: %s\n", state,
-				 strerror(-r));
+		(void)buf_printf(err, "cannot use the state directory %s: %s%s\n", state,
+				 strerror(-r), disk_advice(r));
 	return r;
 }

@@ -114,6 +114,16 @@ static void json_store(void *user, const struct store_config *conf, const struct
 	json_end(j, '}');
 }
 
+static void json_disks(const struct config *conf, struct json *j)
+{
+	char why[DISK_TEXT];
+
+	json_object(j, "disks");
+	json_string(j, "state", disk_trouble(conf->state, why) ? why : NULL);
+	json_string(j, "cache", disk_trouble(conf->cache, why) ? why : NULL);
+	json_end(j, '}');
+}
+
 static void json_totals(struct app *app, const struct catalog_totals *t, struct json *j)
 {
 	struct cache_totals c;
@@ -190,6 +200,7 @@ int status_json(struct app *app, struct buf *out)
 	if (r < 0)
 		return r;
 	json_end(&j, ']');
+	json_disks(app->conf, &j);
 	json_totals(app, &t, &j);
 	json_end(&j, '}');
 	return buf_str(out, "\n");
@@ -250,6 +261,19 @@ static int json_error(void *user, int64_t when_us, const char *subject, const ch
 	return j->out->error;
 }
 
+/* Asked now: a full disk has no room for a row about it. */
+static int disk_errors(const struct config *conf, struct json *j)
+{
+	char why[DISK_TEXT];
+	int r = 0;
+
+	if (disk_trouble(conf->state, why))
+		r = json_error(j, now_us(), "state directory", why);
+	if (r == 0 && disk_trouble(conf->cache, why))
+		r = json_error(j, now_us(), "cache directory", why);
+	return r;
+}
+
 /* query.json files that cannot be understood. */
 static int query_errors(struct app *app, struct json *j)
 {
@@ -282,7 +306,9 @@ static int errors_json(void *user, struct buf *out)
 
 	json_object(&j, NULL);
 	json_array(&j, "errors");
-	r = catalog_errors(app->catalog, ERRORS_SHOWN, json_error, &j);
+	r = disk_errors(app->conf, &j);
+	if (r == 0)
+		r = catalog_errors(app->catalog, ERRORS_SHOWN, json_error, &j);
 	if (r == 0)
 		r = query_errors(app, &j);
 	if (r < 0)
@@ -423,6 +449,14 @@ static void text_store(void *user, const struct store_config *conf, const struct
 		(void)buf_printf(out, "           failing: %s\n", row->error);
 }
 
+static void text_disk(const char *what, const char *dir, struct buf *out)
+{
+	char why[DISK_TEXT];
+
+	if (disk_trouble(dir, why))
+		(void)buf_printf(out, "%-10s failing: %s\n", what, why);
+}
+
 static void text_totals(struct app *app, const struct catalog_totals *t, struct buf *out)
 {
 	char used[SIZE_TEXT], limit[SIZE_TEXT], spool[SIZE_TEXT], fetched[SIZE_TEXT];
@@ -474,5 +508,7 @@ int status_text(struct app *app, struct buf *out)
 	if (r == 0)
 		r = each_store(app, text_store, out);
 	text_totals(app, &t, out);
+	text_disk("state", app->conf->state, out);
+	text_disk("cache", app->conf->cache, out);
 	return r < 0 ? r : out->error;
 }

@@ -21,6 +21,7 @@ struct capture {
 	struct ingest *in;
 	struct source *source;
 	int64_t camera;
+	bool failing;         /* of the job, of which there is one at a time: the last one did */
 	pthread_mutex_t lock; /* guards all below */
 	bool busy;
 	struct asker *askers;
@@ -80,6 +81,28 @@ static int spool(struct ingest *in, const struct buf *picture, const struct sha2
 	return blob_commit(w, sha, in->conf->durability == DURABILITY_CLOSE, NULL);
 }
 
+/* What comes by itself leaves room for what somebody brings, and of what is left a camera takes no more than it leaves: while its
+ * stores are away, one that sends without end has half of it, and others go on. */
+static int room_for(const struct capture *c, uint64_t size, char why[WHY_MAX])
+{
+	struct cache_totals t;
+	uint64_t unsent;
+	int r;
+
+	if (!cache_spool_spare(c->in->cache, size)) {
+		why_set(why, "the rest of the state directory's disk is left for uploads");
+		return -ENOSPC;
+	}
+	cache_totals(c->in->cache, &t);
+	if (t.spool_bytes + size <= t.state_free)
+		return 0;
+	r = catalog_camera_unsent(c->in->cat, c->camera, &unsent);
+	if (r < 0 || unsent + size <= t.state_free)
+		return r;
+	why_set(why, "its pictures that no store has yet take half of the state directory's disk");
+	return -EDQUOT;
+}
+
 static int register_capture(struct capture *c, const struct buf *picture, int64_t taken_us,
 			    char why[WHY_MAX], int64_t *ret_id)
 {
@@ -98,8 +121,10 @@ static int register_capture(struct capture *c, const struct buf *picture, int64_
 	struct jpeg_info info;
 	struct civil local;
 	bool new;
-	int r = jpeg_probe(picture->data, picture->len, &info, why);
+	int r = room_for(c, picture->len, why);
 
+	if (r == 0)
+		r = jpeg_probe(picture->data, picture->len, &info, why);
 	if (r == 0)
 		r = sha256_of(picture->data, picture->len, &reg.sha);
 	if (r == 0)
@@ -144,12 +169,22 @@ static void answer(struct capture *c, int err, int64_t snapshot, const char *why
 	}
 }
 
+/* Not each time: a camera that is away for a night must not fill the log. */
+static void log_change(struct capture *c, bool good, const char *why)
+{
+	if (good && c->failing)
+		log_info("camera \"%s\" works again", source_config(c->source)->name);
+	else if (!good && !c->failing)
+		log_warn("%s", why);
+	c->failing = !good;
+}
+
 static void capture_job(void *arg)
 {
 	struct capture *c = arg;
 	struct ingest *in = c->in;
 	const struct camera_config *conf = source_config(c->source);
-	CLEANUP(buf_done) struct buf picture = BUF(PICTURE_BYTES);
+	CLEANUP(buf_done) struct buf picture = BUF(CAPTURE_BYTES);
 	/* Room for three tries of the camera's own timeout. */
 	struct call call = {.deadline_us = mono_us() + 3 * conf->timeout_us,
 			    .cancel = &in->stopping};
@@ -164,8 +199,8 @@ static void capture_job(void *arg)
 	if (r < 0 && call.why[0] == '\0')
 		call_why(&call, "cannot keep the picture of camera \"%s\": %s", conf->name,
 			 why[0] ? why : strerror(-r));
-	if (r < 0 && r != -ECANCELED)
-		log_warn("%s", call.why);
+	if (r != -ECANCELED)
+		log_change(c, r == 0, call.why);
 	if (r != -ECANCELED) /* its failure to be kept shows in the next one's */
 		(void)!catalog_camera_result(in->cat, c->camera, r < 0 ? 0 : taken_us,
 					     r < 0 ? call.why : NULL);

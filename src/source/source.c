@@ -171,7 +171,7 @@ static int try_once(struct source *s, struct call *c, struct buf *body, bool *re
 int source_capture(struct source *s, struct call *c, struct buf *ret)
 {
 	size_t room = ret->max - ret->len;
-	CLEANUP(buf_done) struct buf body = BUF(room < PICTURE_BYTES ? room : PICTURE_BYTES);
+	CLEANUP(buf_done) struct buf body = BUF(room < CAPTURE_BYTES ? room : CAPTURE_BYTES);
 	int r;
 
 	for (unsigned n = 1;; n++) {

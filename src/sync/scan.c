@@ -11,6 +11,8 @@
 
 enum { PAGE = 1000, SIDECARS_AT_ONCE = 256, GIVE_UP = 16 };
 #define SCAN_RETRY_US INT64_C(60000000)
+#define STEP_BYTES \
+	(4u * 1024 * 1024) /* what a page, or a batch of sidecars, may add to the catalog */
 
 /* ---- the listing ---- */
 
@@ -18,6 +20,7 @@ struct page {
 	struct store_state *st;
 	struct scan_counts *counts;
 	struct progress *progress;
+	struct call *call;
 	int64_t gen;
 	struct explained *item; /* PAGE */
 	struct kept {
@@ -26,6 +29,18 @@ struct page {
 	size_t n;
 };
 
+/* A store may list names without end; they must not take the room of uploads. */
+static int has_room(struct store_state *st, struct call *c)
+{
+	if (cache_spool_spare(st->s->parts.cache, STEP_BYTES))
+		return 0;
+	call_why(
+		c,
+		"scan of store \"%s\": the rest of the state directory's disk is left for uploads; make room there",
+		st->conf->name);
+	return -ENOSPC;
+}
+
 static int flush_page(struct page *p)
 {
 	struct listed *listed;
@@ -33,6 +48,9 @@ static int flush_page(struct page *p)
 
 	if (p->n == 0)
 		return 0;
+	r = has_room(p->st, p->call);
+	if (r < 0)
+		return r;
 	listed = calloc(p->n, sizeof(*listed));
 	if (!listed)
 		return -ENOMEM;
@@ -67,7 +85,7 @@ static int add_object(void *user, const struct store_object *o)
 static int list_store(struct store_state *st, struct call *c, int64_t gen, const char *after,
 		      struct progress *progress, struct scan_counts *counts)
 {
-	struct page p = {.st = st, .counts = counts, .progress = progress, .gen = gen};
+	struct page p = {.st = st, .counts = counts, .progress = progress, .call = c, .gen = gen};
 	int r = -ENOMEM;
 
 	p.item = calloc(PAGE, sizeof(*p.item));
@@ -184,6 +202,9 @@ static int read_wanted(struct reading *b, struct progress *p)
 
 	for (;;) {
 		b->n = 0;
+		r = has_room(st, b->call);
+		if (r < 0)
+			return r;
 		r = catalog_wanted(st->s->parts.catalog, st->slot->id, after, SIDECARS_AT_ONCE,
 				   want, b);
 		if (r < 0 || b->n == 0)

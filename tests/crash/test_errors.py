@@ -7,7 +7,6 @@ import pytest
 
 from conftest import DEEP, LONG, SAMPLE, SEED, nearer
 from life import Life
-from processes import run
 from test_kill import lives  # noqa: F401, the fixture
 
 ERRORS = (errno.EIO, errno.ENOSPC)
@@ -65,17 +64,6 @@ def test_an_error_at_the_nth_call(lives, dice, say):
     assert hit == len(picked) and lives.accepted >= 20
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    where = tmp_path / "small"
-    where.mkdir()
-    if os.getuid():
-        pytest.skip("needs root, to mount a tmpfs")
-    run(["mount", "-t", "tmpfs", "-o", "size=3M", "small", where])
-    yield where
-    run(["umount", "-l", where])
-
-
 class SmallLife(Life):
     def __init__(self, base, disk, **kw):
         super().__init__(base, **kw)
@@ -88,7 +76,7 @@ class SmallLife(Life):
 def test_a_full_disk(small_disk, tmp_path, swift, dice, say):
     """The state's disk fills up while its store is away: writers are told; once there is room all that was accepted goes on."""
     bucket = swift.bucket()
-    life = SmallLife(tmp_path / "life", str(small_disk), bucket=bucket, directory=False)
+    life = SmallLife(tmp_path / "life", str(small_disk("3M", "small")), bucket=bucket, directory=False)
     life.start()
     try:
         life.make_camera()

@@ -33,6 +33,7 @@ class FaultCamera:
     callable(handler).  A list is used up one answer at a time, then "ok"."""
 
     def __init__(self, delay=0.0):
+        pictures.picture()            # the first one takes time to make
         self.behave, self.delay, self.retry_after = "ok", delay, 1
         self.requests = []            # (time, path, headers), guarded by lock
         self.served = []              # pictures handed out whole, guarded by lock

@@ -100,26 +100,6 @@ def test_bytes_that_no_store_has_are_never_evicted(make_mount, bucket):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A function: mounts a tmpfs of that size, or skips."""
-    made = []
-
-    def make(size, name):
-        where = tmp_path / name
-        where.mkdir(parents=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(where)], stderr=subprocess.PIPE,
-                              text=True)
-        if done.returncode:
-            pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
-        made.append(where)
-        return where
-
-    yield make
-    for where in made:
-        subprocess.run(["umount", "-l", str(where)])
-
-
-@pytest.fixture
 def disk_mount(small_disk, make_mount):
     """Needs small_disk before make_mount, so that the mount ends before its disk does."""
     return small_disk, make_mount

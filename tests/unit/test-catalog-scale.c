@@ -13,7 +13,7 @@ static int fill_some(struct db *db, void *arg)
 {
 	const struct fill *f = arg;
 	int64_t camera;
-	int r = camera_ensure(db, "front", NULL, NULL, &camera);
+	int r = camera_ensure(db, "front", NULL, NULL, false, &camera);
 
 	for (unsigned i = f->first; r == 0 && i < f->first + f->n; i++) {
 		const struct sha256 sha = sha_of(i);

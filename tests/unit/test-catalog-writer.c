@@ -195,7 +195,7 @@ static void test_kill(void **state)
 static int emit_and_fail(struct db *db, void *arg)
 {
 	int64_t id;
-	int r = camera_ensure(db, "ghost", NULL, NULL, &id);
+	int r = camera_ensure(db, "ghost", NULL, NULL, false, &id);
 	return r < 0 ? r : -EXDEV;
 }
 
@@ -300,7 +300,7 @@ static int insert_many(struct db *db, void *arg)
 {
 	uint64_t *from = arg;
 	int64_t camera;
-	int r = camera_ensure(db, "front", NULL, NULL, &camera);
+	int r = camera_ensure(db, "front", NULL, NULL, false, &camera);
 	for (uint64_t i = 0; r == 0 && i < 5000; i++) {
 		/* A day of 100,000, not in the order of their names. */
 		int64_t at = T0 - T0 % 86400000000 +
