@@ -136,13 +136,20 @@ static bool is_shortage(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOMEM;
 }
 
-static void remember_use(int fd)
+/* Eviction goes by the time of the last change. */
+static bool use_is_old(const struct stat *st)
 {
-	struct stat st;
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	if (fstat(fd, &st) == 0 && st.st_mtim.tv_sec + TOUCH_EVERY_S <= now.tv_sec)
+	return st->st_mtim.tv_sec + TOUCH_EVERY_S <= now.tv_sec;
+}
+
+static void remember_use(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && use_is_old(&st))
 		(void)futimens(fd, NULL);
 }
 
@@ -206,6 +213,21 @@ bool cache_has(struct cache *c, const struct sha256 *sha, enum blob_area *ret_ar
 {
 	return (c->spool_empty && area_has(c, BLOB_CACHE, sha, ret_area)) ||
 	       area_has(c, BLOB_SPOOL, sha, ret_area) || area_has(c, BLOB_CACHE, sha, ret_area);
+}
+
+bool cache_used(struct cache *c, const struct sha256 *sha)
+{
+	struct blob_path p;
+	struct stat st;
+
+	if (!c->spool_empty && area_has(c, BLOB_SPOOL, sha, NULL))
+		return false;
+	blob_path(c, BLOB_CACHE, sha, &p);
+	if (lstat(p.s, &st) < 0)
+		return false;
+	if (use_is_old(&st))
+		(void)utimensat(AT_FDCWD, p.s, NULL, AT_SYMLINK_NOFOLLOW);
+	return true;
 }
 
 int cache_drop(struct cache *c, const struct sha256 *sha, enum blob_area area)

@@ -150,11 +150,9 @@ int fetch_blob(struct fetch *f, const struct snap *s, int *ret_fd)
 	return r;
 }
 
-bool fetch_is_cached(struct fetch *f, const struct snap *s)
+bool fetch_used(struct fetch *f, const struct snap *s)
 {
-	enum blob_area area;
-
-	return s->has_sha && cache_has(f->cache, &s->sha, &area) && area == BLOB_CACHE;
+	return s->has_sha && cache_used(f->cache, &s->sha);
 }
 
 int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd)

@@ -95,7 +95,7 @@ static int32_t backing_of(struct fs *fs, const struct snap *s, struct handle *h)
 	int32_t backing = 0;
 	int fd = -1;
 
-	if (fetch_is_cached(fs->parts.fetch, s)) /* else what was kept of it has been evicted */
+	if (fetch_used(fs->parts.fetch, s)) /* else what was kept of it has been evicted */
 		memcpy(&kept.stamp, s->sha.b, sizeof(kept.stamp));
 	if (passthrough_join(fs->passthrough, s->id, &kept, &backing))
 		return backing;

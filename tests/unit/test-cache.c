@@ -260,6 +260,27 @@ static void use_is_noted_hourly(void **state)
 	teardown(&t);
 }
 
+/* A descriptor that was kept serves again. */
+static void use_of_a_kept_descriptor_is_noted(void **state)
+{
+	struct sha256 one = sha_of(1), two = sha_of(2), three = sha_of(3);
+	struct room t;
+	int64_t before;
+
+	setup(&t, 1 << 20);
+	put(&t, BLOB_CACHE, 1, BLOB);
+	age(&t, BLOB_CACHE, 1, 3700);
+	before = mtime_of(&t, BLOB_CACHE, 1);
+	assert_true(cache_used(t.c, &one));
+	assert_true(mtime_of(&t, BLOB_CACHE, 1) > before);
+	put(&t, BLOB_SPOOL, 2, BLOB);
+	put(&t, BLOB_CACHE, 2, BLOB);
+	assert_false(cache_used(t.c, &two));
+	assert_false(cache_used(t.c, &three));
+	assert_true(cache_used(t.c, &one));
+	teardown(&t);
+}
+
 static void settle_moves(struct room *t)
 {
 	struct sha256 sha = sha_of(1), none = sha_of(77);
@@ -488,6 +509,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_fit_is_not_kept),
 		cmocka_unit_test(spool_is_never_evicted),
 		cmocka_unit_test(use_is_noted_hourly),
+		cmocka_unit_test(use_of_a_kept_descriptor_is_noted),
 		cmocka_unit_test(empty_spool),
 		cmocka_unit_test(settle_on_one_disk),
 		cmocka_unit_test(settle_across_disks),
