@@ -40,7 +40,7 @@ def test_nothing_waits_or_runs_at_once(make_mount, fault_camera, clock, tmp_path
     before = m.snapshots("garden")
     m.upload("garden", "IMG.jpg", undated(2))
     clock.set(step)
-    wait_until(lambda: f"the clock was set by {step} s" in m.log_text(), 10)
+    wait_until(lambda: m.log_text().count("the clock was set by ") == 1, 10)
     wait_until(lambda: m.xattr("upload/garden/IMG.jpg", "shutterfs.state") not in ("waiting", None), 15)
     m.upload("garden", "IMG2.jpg", undated(3))
     m.wait_snapshots(3, "garden", timeout=15)
@@ -49,7 +49,7 @@ def test_nothing_waits_or_runs_at_once(make_mount, fault_camera, clock, tmp_path
     time.sleep(2)
     assert source.count() == 1, "the camera's hour is not over"
     clock.set(0)
-    wait_until(lambda: f"the clock was set by {-step} s" in m.log_text(), 10)
+    wait_until(lambda: m.log_text().count("the clock was set by ") == 2, 10)
     m.upload("garden", "IMG3.jpg", undated(4))
     m.wait_snapshots(4, "garden", timeout=15)
     m.sync()
