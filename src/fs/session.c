@@ -128,6 +128,19 @@ static ssize_t write_init(struct fs *fs, int fd, struct iovec *iov, int count, b
 }
 
 /* ---- messages ---- */
+
+/* A process that is killed while the kernel copies a request to it leaves the request to the next one, unless a page of `buf` was
+ * missing: the kernel does not bring pages in for the dying, and answers the request with EIO. */
+static void make_present(void *buf, size_t len)
+{
+	static _Thread_local void *present;
+
+	if (buf == present)
+		return;
+	memset(buf, 0, len);
+	present = buf;
+}
+
 static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
 {
 	struct fs *fs = userdata;
@@ -136,6 +149,7 @@ static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
 
 	if (fs->link)
 		return read_init(fs->link, buf, len);
+	make_present(buf, len);
 	n = read(fd, buf, len);
 	resent = n >= (ssize_t)sizeof(*head) && (head->unique & UNIQUE_RESENT);
 	return n;
