@@ -130,40 +130,21 @@ static void follow_job(void *arg)
 		r = purge(s);
 	if (r < 0)
 		log_err("cannot do what follows edits: %s; tried again later", strerror(-r));
-	pthread_mutex_lock(&s->lock);
-	s->following = false;
-	pthread_mutex_unlock(&s->lock);
-}
-
-int64_t look_at_followers(struct sync *s, int64_t now, bool edits)
-{
-	int64_t due;
-	bool run;
-
-	pthread_mutex_lock(&s->lock);
-	if (edits)
-		s->follow_us = now;
-	run = s->follow_us <= now && !s->following;
-	if (run) {
-		s->following = true;
-		s->follow_us = now + LOOK_US;
-	}
-	due = s->follow_us;
-	pthread_mutex_unlock(&s->lock);
-	if (run && pool_run(s->house, follow_job, s) < 0) {
-		pthread_mutex_lock(&s->lock);
-		s->following = false;
-		s->follow_us = now;
-		pthread_mutex_unlock(&s->lock);
-	}
-	return due > now ? due : INT64_MAX;
+	turn_over(&s->followers, &s->lock, INT64_MAX);
 }
 
 void follow_now(struct sync *s)
 {
 	pthread_mutex_lock(&s->lock);
-	s->follow_us = 0;
+	s->followers.due_us = 0;
 	pthread_mutex_unlock(&s->lock);
+}
+
+int64_t look_at_followers(struct sync *s, int64_t now, bool edits)
+{
+	if (edits)
+		follow_now(s);
+	return turn_look(&s->followers, &s->lock, now, now + LOOK_US, s->house, follow_job, s);
 }
 
 bool follow_busy(struct sync *s)
@@ -171,7 +152,7 @@ bool follow_busy(struct sync *s)
 	bool busy;
 
 	pthread_mutex_lock(&s->lock);
-	busy = s->following || s->follow_us <= now_us();
+	busy = s->followers.running || s->followers.due_us <= now_us();
 	pthread_mutex_unlock(&s->lock);
 	return busy;
 }

@@ -129,40 +129,19 @@ static void notes_job(void *arg)
 		next = item.next_us;
 	else if (r != -ENOENT)
 		next = now_us() + PAUSE_MAX_US / 10;
-	pthread_mutex_lock(&st->lock);
-	st->noting = false;
-	if (next < st->next_notes_us)
-		st->next_notes_us = next;
-	pthread_mutex_unlock(&st->lock);
+	turn_over(&st->notes, &st->lock, next);
 }
 
 int64_t look_at_notes(struct store_state *st, int64_t now)
 {
-	int64_t due;
-	bool run;
-
-	pthread_mutex_lock(&st->lock);
-	due = st->next_notes_us;
-	run = due <= now && !st->noting;
-	if (run) { /* what is said from here on counts for the next run */
-		st->noting = true;
-		st->next_notes_us = INT64_MAX;
-	}
-	pthread_mutex_unlock(&st->lock);
-	if (run && pool_run(st->pool, notes_job, st) < 0) {
-		pthread_mutex_lock(&st->lock);
-		st->noting = false;
-		st->next_notes_us = due;
-		pthread_mutex_unlock(&st->lock);
-	}
-	return due > now ? due : INT64_MAX;
+	return turn_look(&st->notes, &st->lock, now, INT64_MAX, st->pool, notes_job, st);
 }
 
 void notes_resume(struct sync *s)
 {
 	for (size_t i = 0; i < s->n_stores; i++) {
 		pthread_mutex_lock(&s->store[i].lock);
-		s->store[i].next_notes_us = 0;
+		s->store[i].notes.due_us = 0;
 		pthread_mutex_unlock(&s->store[i].lock);
 	}
 }

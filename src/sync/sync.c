@@ -148,10 +148,7 @@ static void due_job(void *arg)
 		log_err("cannot look at waiting uploads: %s", strerror(-r));
 		next = now_us() + TICK_US;
 	}
-	pthread_mutex_lock(&s->lock);
-	s->due_running = false;
-	s->uploads_due_us = earlier(s->uploads_due_us, next); /* said meanwhile, or found */
-	pthread_mutex_unlock(&s->lock);
+	turn_over(&s->uploads, &s->lock, next);
 	sync_kick(s, next);
 }
 
@@ -212,28 +209,6 @@ struct store *store_by_id(struct sync *s, int64_t id)
 		if (s->store[i].slot->id == id)
 			return s->store[i].slot->store;
 	return NULL;
-}
-
-static int64_t look_at_uploads(struct sync *s, int64_t now)
-{
-	int64_t due;
-	bool run;
-
-	pthread_mutex_lock(&s->lock);
-	due = s->uploads_due_us;
-	run = due <= now && !s->due_running;
-	if (run) { /* what is said from here on counts for the next run */
-		s->due_running = true;
-		s->uploads_due_us = INT64_MAX;
-	}
-	pthread_mutex_unlock(&s->lock);
-	if (run && pool_run(s->house, due_job, s) < 0) {
-		pthread_mutex_lock(&s->lock);
-		s->due_running = false;
-		s->uploads_due_us = due;
-		pthread_mutex_unlock(&s->lock);
-	}
-	return due > now ? due : INT64_MAX;
 }
 
 static int64_t send_due(struct store_state *st)
@@ -324,12 +299,12 @@ static void shift_all(struct sync *s, int64_t step)
 		st->pause_us = 0; /* one that refuses a wrong clock may be content now */
 		st->next_scan_us = moved(st->next_scan_us, step, st->conf->scan_us);
 		st->next_due_us = 0;
-		st->next_notes_us = 0;
+		st->notes.due_us = 0;
 		pthread_mutex_unlock(&st->lock);
 	}
 	pthread_mutex_lock(&s->lock);
-	s->follow_us = 0;
-	s->uploads_due_us = 0;
+	s->followers.due_us = 0;
+	s->uploads.due_us = 0;
 	s->kick_us = INT64_MAX;
 	pthread_mutex_unlock(&s->lock);
 }
@@ -366,7 +341,7 @@ static void sleep_until(struct sync *s, int64_t wall_us)
 		(void)pthread_cond_timedwait(&s->wake, &s->lock, &ts);
 	}
 	if (s->kick_us <= now_us()) {
-		s->uploads_due_us = earlier(s->uploads_due_us, s->kick_us);
+		s->uploads.due_us = earlier(s->uploads.due_us, s->kick_us);
 		s->kick_us = INT64_MAX;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -384,7 +359,8 @@ static void *scheduler_main(void *arg)
 		now = now_us();
 		next = look_at_followers(s, now, look_at_activity(s));
 
-		next = earlier(next, look_at_uploads(s, now));
+		next = earlier(next, turn_look(&s->uploads, &s->lock, now, INT64_MAX, s->house,
+					       due_job, s));
 		next = earlier(next, look_at_cameras(s, now));
 		for (size_t i = 0; i < s->n_stores; i++)
 			next = earlier(next, look_at_store(&s->store[i], now));
@@ -398,7 +374,7 @@ int sync_start(struct sync *s)
 	int r;
 
 	s->kick_us = INT64_MAX;
-	s->uploads_due_us = INT64_MAX;
+	s->uploads.due_us = INT64_MAX;
 	s->ahead_us = clock_ahead_us();
 	r = catalog_note_offer(s->parts.catalog);
 	if (r == 0)

@@ -10,6 +10,17 @@
 /* The longest that anything waits to be tried again. */
 #define PAUSE_MAX_US INT64_C(600000000)
 
+/* ---- turn.c: a job that runs by itself when it is due, never twice at once ---- */
+struct turn {           /* guarded by the lock that is passed along */
+	int64_t due_us; /* INT64_MAX: there is nothing to do */
+	bool running;
+};
+/* Runs it in `pool` if it is due; its next time is then again_us, or earlier if somebody says so meanwhile.  When to look again.
+ * The job ends with turn_over. */
+int64_t turn_look(struct turn *t, pthread_mutex_t *lock, int64_t now, int64_t again_us,
+		  struct pool *pool, pool_fn *job, void *arg);
+void turn_over(struct turn *t, pthread_mutex_t *lock, int64_t next_us);
+
 struct store_state { /* one per store */
 	struct sync *s;
 	const struct store_slot *slot;
@@ -23,10 +34,9 @@ struct store_state { /* one per store */
 	int64_t pause_us;     /* until then nothing is sent */
 	int64_t next_due_us;  /* when to look into the outbox again; INT64_MAX: nothing there */
 	bool scanning;
-	bool noting;           /* its notes are being sent */
-	int64_t next_notes_us; /* INT64_MAX: nothing to send */
-	int64_t next_scan_us;  /* INT64_MAX: only when asked */
-	int64_t stale_us;      /* mono_us: last time a fetch complained; 0: never */
+	struct turn notes;    /* sending them */
+	int64_t next_scan_us; /* INT64_MAX: only when asked */
+	int64_t stale_us;     /* mono_us: last time a fetch complained; 0: never */
 	/* What it had before this process sent anything, if it was never scanned. */
 	enum { CONTENT_UNKNOWN, CONTENT_ASKING, CONTENT_NONE, CONTENT_SOME } content;
 };
@@ -47,12 +57,11 @@ struct sync {
 	bool started;
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t wake;
-	int64_t kick_us; /* somebody wants attention then */
-	int64_t uploads_due_us;
-	bool due_running, tick_running, following;
-	int64_t follow_us; /* when to look at what follows edits */
-	bool tick_due;     /* scheduler thread only, then sync_free's */
-	int64_t ahead_us;  /* scheduler thread only: the clock, ahead of the machine's uptime */
+	int64_t kick_us;                /* somebody wants attention then */
+	struct turn uploads, followers; /* looking at those that wait; at what follows edits */
+	bool tick_running;
+	bool tick_due;    /* scheduler thread only, then sync_free's */
+	int64_t ahead_us; /* scheduler thread only: the clock, ahead of the machine's uptime */
 	_Atomic bool stopping, recovered;
 };
 
