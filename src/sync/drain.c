@@ -406,22 +406,25 @@ void pump(struct store_state *st)
 	struct claiming c = {.st = st};
 	int64_t due = INT64_MAX;
 	unsigned room = st->s->stopping ? 0 : reserve(st);
+	bool readable;
 
 	if (room == 0)
 		return;
 	int r = catalog_outbox_claim(st->s->parts.catalog, st->slot->id, now_us(), room, claimed,
 				     &c);
 
-	if (r < 0)
-		log_err("cannot read the queue of store \"%s\": %s", st->conf->name, strerror(-r));
-	else if (c.n == room)
+	readable = r >= 0;
+	if (readable && c.n == room)
 		due = 0; /* perhaps there is more */
-	else
+	else if (readable)
 		r = catalog_outbox_next(st->s->parts.catalog, st->slot->id, &due);
 	if (r < 0 && r != -ENOENT)
 		due = now_us() + NOTE_PAUSE_US;
 	pthread_mutex_lock(&st->lock);
 	st->in_flight -= room - c.n;
+	if (!readable && !st->unreadable)
+		log_err("cannot read the queue of store \"%s\": %s", st->conf->name, strerror(-r));
+	st->unreadable = !readable;
 	pthread_mutex_unlock(&st->lock);
 	due_at(st, due);
 }
@@ -583,39 +586,4 @@ int sync_drain(struct sync *s, bool wait, struct call *c, progress_fn *fn, void 
 	follow_now(s);
 	sync_kick(s, 0);
 	return r == 0 && wait ? wait_drained(s, c, &p) : r;
-}
-
-/* ---- what is sent again ---- */
-enum { KEEP_PAGE = 256 };
-
-struct queued {
-	int64_t last;
-	size_t rows, n;
-	struct sha256 sha[KEEP_PAGE];
-};
-
-static int note_queued(void *user, const struct outbox_item *item)
-{
-	struct queued *q = user;
-
-	q->last = item->id;
-	q->rows++;
-	if (item->what == OUTBOX_PICTURE && item->snap.has_sha)
-		q->sha[q->n++] = item->snap.sha;
-	return 0;
-}
-
-void keep_queued(struct sync *s)
-{
-	struct queued q = {0};
-	int r = 0;
-
-	do {
-		q.rows = q.n = 0;
-		r = catalog_outbox_list(s->parts.catalog, q.last, KEEP_PAGE, note_queued, &q);
-		for (size_t i = 0; r == 0 && i < q.n && !s->stopping; i++)
-			r = ingest_keep(s->parts.ingest, &q.sha[i]);
-	} while (r == 0 && q.rows == KEEP_PAGE && !s->stopping);
-	if (r < 0)
-		log_warn("pictures that are to be sent again may be evicted: %s", strerror(-r));
 }

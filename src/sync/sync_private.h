@@ -33,6 +33,7 @@ struct store_state { /* one per store */
 	char why[256];        /* of that one */
 	int64_t pause_us;     /* until then nothing is sent */
 	int64_t next_due_us;  /* when to look into the outbox again; INT64_MAX: nothing there */
+	bool unreadable;      /* its outbox was, last time */
 	bool scanning;
 	struct turn notes;    /* sending them */
 	int64_t next_scan_us; /* INT64_MAX: only when asked */
@@ -77,9 +78,11 @@ struct store *store_by_id(struct sync *s, int64_t id); /* NULL: not in the confi
 /* ---- drain.c ---- */
 /* Hands due outbox items to the store's pool, as many as it may have under way. Any thread. */
 void pump(struct store_state *st);
+void pump_resume(struct store_state *st); /* forgets pauses: somebody asked for it now */
+
+/* ---- again.c ---- */
 /* What is queued and lies in the cache only, since a store has lost it, is kept from being evicted. */
 void keep_queued(struct sync *s);
-void pump_resume(struct store_state *st); /* forgets pauses: somebody asked for it now */
 
 /* ---- notes.c ---- */
 /* Hands the store's notes to its pool, one job at a time, when they are due; when to look again. */
