@@ -58,7 +58,8 @@ struct lock_owner {
 	char *mountpoint; /* owned; NULL: none */
 };
 void lock_owner_done(struct lock_owner *o);
-/* Makes <state> 0700 and takes <state>/lock: -EBUSY with *ret_owner when it is held; freed by closing the descriptor. */
+/* Makes <state> 0700 and takes <state>/lock: -EBUSY with *ret_owner when it is held, after up to 5 s when who took it is gone; freed
+ * by closing the descriptor. */
 int state_lock(const char *state, const char *mountpoint, int *ret_fd, struct lock_owner *ret_owner)
 	MUST_CHECK;
 int state_lock_or_say(const char *state, const char *mountpoint, struct buf *err, int *ret_fd)

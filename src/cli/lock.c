@@ -3,14 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { LOCK_BYTES = 8192 };
+enum { LOCK_BYTES = 8192, ENDING_MS = 5000, LOOK_MS = 20 };
 
 void lock_owner_done(struct lock_owner *o)
 {
@@ -77,6 +79,31 @@ bool state_lock_is_of(int fd, const char *state)
 	       mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
 }
 
+static bool is_gone(const struct lock_owner *o)
+{
+	return o->pid > 0 && kill((pid_t)o->pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Who took the lock may be killed a moment before the worker that shares it: that is waited for. */
+static int take(int fd, int dir, struct lock_owner *ret_owner)
+{
+	CLEANUP(lock_owner_done) struct lock_owner owner = {0};
+
+	for (int left = ENDING_MS; flock(fd, LOCK_EX | LOCK_NB) < 0; left -= LOOK_MS) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		lock_owner_done(&owner);
+		(void)!read_owner(dir, &owner); /* says less when it cannot be read */
+		if (left <= 0 || !is_gone(&owner)) {
+			*ret_owner = owner;
+			owner = (struct lock_owner){0};
+			return -EBUSY;
+		}
+		(void)nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+	}
+	return 0;
+}
+
 int state_lock(const char *state, const char *mountpoint, int *ret_fd, struct lock_owner *ret_owner)
 {
 	CLEANUP(closep) int dir = -1;
@@ -90,15 +117,9 @@ int state_lock(const char *state, const char *mountpoint, int *ret_fd, struct lo
 	fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		r = -errno;
-		if (r != -EWOULDBLOCK)
-			return r;
-		*ret_owner = (struct lock_owner){0};
-		(void)!read_owner(dir, ret_owner); /* says less when it cannot be read */
-		return -EBUSY;
-	}
-	r = write_owner(fd, mountpoint);
+	r = take(fd, dir, ret_owner);
+	if (r == 0)
+		r = write_owner(fd, mountpoint);
 	if (r < 0)
 		return r;
 	*ret_fd = TAKE_FD(fd);

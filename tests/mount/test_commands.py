@@ -208,8 +208,8 @@ def test_status_with_and_without_a_mount(mount):
     with_mount = json.loads(mount.cli("status", "--json").stdout)
     text = mount.cli("status").stdout
     assert "front" in text and "archive" in text and mount.mnt in text
-    keys = {"version", "mountpoint", "read_path", "worker", "decoder", "snapshots", "cameras", "stores", "queue", "cache", "spool", "fetch",
-            "upload"}
+    keys = {"version", "mountpoint", "read_path", "worker", "decoder", "snapshots", "cameras", "stores", "disks", "queue", "cache", "spool",
+            "fetch", "upload"}
     assert set(with_mount) == keys == set(mount.status())
     assert set(with_mount["stores"][0]) == {"name", "driver", "objects", "queued", "failed", "last_scan", "error"}
     assert set(with_mount["cameras"][0]) == {"name", "snapshots", "last_capture", "error"}

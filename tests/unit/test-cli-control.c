@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 static struct control *control_of(struct house *h)
 {
@@ -65,6 +66,29 @@ static void a_lock_file_of_garbage(void **state)
 	ok(write_file_atomic(AT_FDCWD, path, "x", 1, 0600));
 	ok(state_lock_owner(h->conf->state, &owner));
 	assert_int_equal(owner.pid, 0);
+}
+
+/* Who took it is gone; what he left behind ends a moment later. */
+static void a_lock_that_is_being_given_up(void **state)
+{
+	struct house *h = *state;
+	struct lock_owner owner = {0};
+	int fd, status;
+	pid_t taker;
+
+	h->app = app_close(h->app);
+	taker = fork();
+	if (taker == 0) {
+		if (state_lock(h->conf->state, NULL, &fd, &owner) < 0)
+			_exit(1);
+		if (fork() == 0)
+			(void)usleep(400000);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(taker, &status, 0), taker);
+	assert_int_equal(status, 0);
+	assert_int_equal(state_lock(h->conf->state, NULL, &fd, &owner), 0);
+	ok(close(fd));
 }
 
 static void a_lock_that_is_a_symlink(void **state)
@@ -290,6 +314,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_house_a_state, house_open, house_close),
 		cmocka_unit_test_setup_teardown(the_lock_says_whose, house_open, house_close),
 		cmocka_unit_test_setup_teardown(a_lock_file_of_garbage, house_open, house_close),
+		cmocka_unit_test_setup_teardown(a_lock_that_is_being_given_up, house_open,
+						house_close),
 		cmocka_unit_test_setup_teardown(a_lock_that_is_a_symlink, house_open, house_close),
 		cmocka_unit_test_setup_teardown(nobody_answers, house_open, house_close),
 		cmocka_unit_test_setup_teardown(verbs_are_answered, house_open, house_close),
