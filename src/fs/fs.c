@@ -53,7 +53,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	refuse(conn, FUSE_CAP_HANDLE_KILLPRIV); /* the kernel clears setuid bits by setattr */
 	conn->max_readahead = MAX_IO;
 	conn->max_read = MAX_IO;
-	conn->max_write = MAX_IO;
+	conn->max_write = MAX_WRITE;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	conn->time_gran = 1;

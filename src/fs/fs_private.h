@@ -18,6 +18,8 @@ enum {
 	NEGATIVE_S = 60,   /* names that are not there; invalidated on arrival */
 	COOKIE_FIRST = 16, /* directory offsets below it are fixed entries */
 	MAX_IO = 1024 * 1024,
+	MAX_WRITE = 256 * 1024, /* each thread keeps room for one */
+	MAX_REQUEST = MAX_WRITE + 4096,
 	WHY_BYTES = 256,
 	HIDDEN_MAX = 64,
 	RENDERED_MAX = 8,

@@ -115,6 +115,8 @@ static ssize_t write_init(struct fs *fs, int fd, struct iovec *iov, int count, b
 	memcpy(&reply.out, iov[1].iov_base, sizeof(reply.out));
 	if (!(reply.out.flags & FUSE_INIT_EXT))
 		flags = 0;
+	if (reply.out.flags & FUSE_MAX_PAGES) /* libfuse takes max_write for reads, too */
+		reply.out.max_pages = (uint16_t)(MAX_IO / sysconf(_SC_PAGESIZE));
 	reply.out.flags2 |= flags;
 	if (flags & FLAGS2_PASSTHROUGH)
 		reply.out.max_stack_depth = STACK_DEPTH;
@@ -149,6 +151,8 @@ static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
 
 	if (fs->link)
 		return read_init(fs->link, buf, len);
+	if (len > MAX_REQUEST)
+		len = MAX_REQUEST;
 	make_present(buf, len);
 	n = read(fd, buf, len);
 	resent = n >= (ssize_t)sizeof(*head) && (head->unique & UNIQUE_RESENT);

@@ -114,6 +114,7 @@ def test_a_picture_read_again_costs_an_open_and_a_release(make_mount, passing):
     made = filled(m)
     for path, data in made.items():
         assert m.read(path) == data
+    wait_until(lambda: requests_since(m, 0)["RELEASE"] == requests_since(m, 0)["OPEN"] + requests_since(m, 0)["CREATE"], 10)
     mark = len(m.log_text())
     for path, data in made.items():
         fd = os.open(m.at(path), os.O_RDONLY)
