@@ -445,8 +445,9 @@ enum { STORE_DOWN = 3 }; /* failures in a row: no mere hiccup */
 struct wait {
 	struct sync *s;
 	int64_t began_us, began_mono_us;
-	unsigned open; /* items not tried since */
-	char first[256];
+	unsigned open;    /* items not tried since */
+	unsigned failing; /* others */
+	char first[256];  /* why the first of those */
 };
 
 static struct store_state *store_of(struct sync *s, int64_t id)
@@ -487,7 +488,7 @@ static int count_open(void *user, const struct outbox_item *item)
 
 	if (!is_failing(w, item, why))
 		w->open++;
-	else if (w->first[0] == '\0')
+	else if (w->failing++ == 0)
 		memcpy(w->first, why, sizeof(why));
 	return w->open > 0;
 }
@@ -529,14 +530,12 @@ static int drained(struct wait *w, struct call *c, uint64_t queued, uint64_t upl
 		return 0;
 	if (queued == 0)
 		return 1;
-	w->open = 0;
-	w->first[0] = '\0';
+	w->open = w->failing = 0;
 	if (catalog_outbox_list(w->s->parts.catalog, 0, UINT32_MAX, count_open, w) < 0 || w->open ||
 	    catalog_note_queue(w->s->parts.catalog, count_note, w) < 0 || w->open ||
-	    in_flight(w->s))
+	    in_flight(w->s) || !w->failing) /* none: the last one went just now */
 		return 0;
-	call_why(c, "%llu uploads could not be sent; the first: %s", (unsigned long long)queued,
-		 w->first);
+	call_why(c, "%u uploads could not be sent; the first: %s", w->failing, w->first);
 	return -EIO;
 }
 

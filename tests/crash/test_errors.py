@@ -76,7 +76,7 @@ class SmallLife(Life):
 def test_a_full_disk(small_disk, tmp_path, swift, dice, say):
     """The state's disk fills up while its store is away: writers are told; once there is room all that was accepted goes on."""
     bucket = swift.bucket()
-    life = SmallLife(tmp_path / "life", str(small_disk("3M", "small")), bucket=bucket, directory=False)
+    life = SmallLife(tmp_path / "life", str(small_disk("2M", "small")), bucket=bucket, directory=False)
     life.start()
     try:
         life.make_camera()
