@@ -131,7 +131,13 @@ int state_lock_or_say(const char *state, const char *mountpoint, struct buf *err
 	CLEANUP(lock_owner_done) struct lock_owner owner = {0};
 	int r = state_lock(state, mountpoint, ret_fd, &owner);
 
-	if (r == -EBUSY)
+	/* The kernel may not let a thread of it go. */
+	if (r == -EBUSY && is_gone(&owner) && owner.mountpoint)
+		(void)buf_printf(err,
+				 "shutterfs at %s (pid %ld) was killed and cannot end: "
+				 "programs wait in it; end them, or: umount -f %s\n",
+				 owner.mountpoint, owner.pid, owner.mountpoint);
+	else if (r == -EBUSY)
 		(void)buf_printf(err, "another shutterfs uses %s (pid %ld)%s\n", state, owner.pid,
 				 mountpoint ? "; is it mounted already?" : "");
 	else if (r < 0)

@@ -91,6 +91,33 @@ static void a_lock_that_is_being_given_up(void **state)
 	ok(close(fd));
 }
 
+static void a_lock_that_the_dead_keep(void **state)
+{
+	struct house *h = *state;
+	CLEANUP(buf_done) struct buf err = BUF(4096);
+	struct app *second;
+	int fd, pipe_fd[2];
+	struct lock_owner owner = {0};
+	pid_t taker;
+
+	h->app = app_close(h->app);
+	ok(pipe(pipe_fd));
+	taker = fork();
+	if (taker == 0) {
+		char byte;
+
+		(void)close(pipe_fd[1]);
+		if (state_lock(h->conf->state, "/mnt/x", &fd, &owner) == 0 && fork() == 0)
+			(void)!read(pipe_fd[0], &byte, 1); /* until the test is over */
+		_exit(0);
+	}
+	assert_int_equal(waitpid(taker, NULL, 0), taker);
+	assert_int_equal(app_open(h->conf, "/mnt/x", &err, &second), -EBUSY);
+	assert_non_null(strstr(err.data, "umount -f /mnt/x"));
+	ok(close(pipe_fd[0]));
+	ok(close(pipe_fd[1]));
+}
+
 static void a_lock_that_is_a_symlink(void **state)
 {
 	struct house *h = *state;
@@ -316,6 +343,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_lock_file_of_garbage, house_open, house_close),
 		cmocka_unit_test_setup_teardown(a_lock_that_is_being_given_up, house_open,
 						house_close),
+		cmocka_unit_test_setup_teardown(a_lock_that_the_dead_keep, house_open, house_close),
 		cmocka_unit_test_setup_teardown(a_lock_that_is_a_symlink, house_open, house_close),
 		cmocka_unit_test_setup_teardown(nobody_answers, house_open, house_close),
 		cmocka_unit_test_setup_teardown(verbs_are_answered, house_open, house_close),
