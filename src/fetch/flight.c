@@ -251,6 +251,24 @@ bool flight_is_spare(struct flight *fl)
 	return spare;
 }
 
+bool flight_drop(struct flight *fl, int err)
+{
+	struct fetch *f = fl->f;
+	bool drop;
+
+	(void)pthread_mutex_lock(&f->lock);
+	drop = !fl->waiters;
+	if (drop)
+		unlink_flight(fl);
+	(void)pthread_mutex_unlock(&f->lock);
+	if (!drop)
+		return false;
+	if (f->run)
+		run_landed(f->run, fl, err);
+	flight_free(fl);
+	return true;
+}
+
 bool flight_sleep(struct flight *fl, int64_t pause_us)
 {
 	struct fetch *f = fl->f;

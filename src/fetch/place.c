@@ -201,11 +201,6 @@ static int fetch_whole(struct flight *fl, const struct slot *slot, const struct 
 	struct store_head head = {0};
 	struct hashes got;
 
-	if (flight_is_spare(fl) && !cache_spare(fl->f->cache, fl->snap.size)) {
-		call_why(c,
-			 "nothing may be fetched ahead: the cache is full of what was used lately");
-		return -ENOSPC;
-	}
 	int r = hash_new(&s.hash);
 	if (r == 0)
 		r = blob_begin(fl->f->cache, BLOB_CACHE, fl->snap.size, &s.blob);

@@ -104,6 +104,8 @@ void flight_queue(struct flight *fl, struct slot *slot);
 int flight_ahead(struct fetch *f, int64_t snapshot, bool sure) MUST_CHECK;
 /* Nobody waits for it (yet). */
 bool flight_is_spare(struct flight *fl);
+/* Ends it, unless somebody came to wait for it meanwhile. */
+bool flight_drop(struct flight *fl, int err);
 /* False: the latest waiter's deadline is sooner, and nothing happened. */
 bool flight_sleep(struct flight *fl, int64_t pause_us);
 void flight_note(struct flight *fl, int err,

@@ -290,8 +290,12 @@ void flight_try(struct flight *fl)
 		return;
 	fl->begun = true;
 	const struct place *p = &fl->place[fl->at];
+	const struct slot *slot = slot_of(f, p->store);
+	if (!slot->local && flight_is_spare(fl) && !cache_spare(f->cache, fl->snap.size) &&
+	    flight_drop(fl, -ENOSPC))
+		return; /* the cache is full of what was used lately, and still nobody asked for this */
 	struct call c = {.deadline_us = share_of_time(fl, deadline_us), .cancel = &f->cancel};
-	int r = place_fetch(fl, slot_of(f, p->store), p, &c, &fd);
+	int r = place_fetch(fl, slot, p, &c, &fd);
 	if (r == 0) {
 		flight_finish(fl, 0, fd, "");
 		return;
