@@ -43,6 +43,8 @@ int fs_mount_table(const struct fs_mount *m); /* memory of those who serve it; b
 bool fs_mount_gone(const struct fs_mount *m); /* somebody else has unmounted it */
 /* Whoever waits in it gets an error, also when a dying process still holds the connection. */
 void fs_mount_abort(struct fs_mount *m);
+/* The same of one whose processes were all killed: it is taken away.  Only root can; nothing happens to what is no shutterfs. */
+void fs_mount_force(const char *mountpoint);
 struct fs_mount *fs_mount_close(struct fs_mount *m); /* unmounts; NULL in, NULL out */
 
 enum { FS_INIT_MAX = 256 };

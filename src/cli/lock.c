@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOCK_BYTES = 8192, ENDING_MS = 5000, LOOK_MS = 20 };
+enum { LOCK_BYTES = 8192, ENDING_MS = 5000, FORCE_AT_MS = 4000, LOOK_MS = 20 };
 
 void lock_owner_done(struct lock_owner *o)
 {
@@ -84,7 +84,8 @@ static bool is_gone(const struct lock_owner *o)
 	return o->pid > 0 && kill((pid_t)o->pid, 0) < 0 && errno == ESRCH;
 }
 
-/* Who took the lock may be killed a moment before the worker that shares it: that is waited for. */
+/* Who took the lock may be killed a moment before the worker that shares it: that is waited for.  One that was telling the kernel
+ * something about a directory, while a program was changing that directory, cannot end before the program is answered. */
 static int take(int fd, int dir, struct lock_owner *ret_owner)
 {
 	CLEANUP(lock_owner_done) struct lock_owner owner = {0};
@@ -99,6 +100,8 @@ static int take(int fd, int dir, struct lock_owner *ret_owner)
 			owner = (struct lock_owner){0};
 			return -EBUSY;
 		}
+		if (left == FORCE_AT_MS && owner.mountpoint)
+			fs_mount_force(owner.mountpoint);
 		(void)nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
 	}
 	return 0;

@@ -167,6 +167,12 @@ static void clean_stale(const char *mountpoint)
 		(void)waitpid(pid, NULL, 0);
 }
 
+void fs_mount_force(const char *mountpoint)
+{
+	if (is_ours(mountpoint) && umount2(mountpoint, MNT_FORCE | MNT_DETACH) == 0)
+		log_info("cleaning the mount at \"%s\", whose server was killed", mountpoint);
+}
+
 /* ---- the mount's life ---- */
 /* More than this the kernel would not ask for at once, whatever INIT agrees on; it is looked at when INIT is answered.  Only root may. */
 static void raise_readahead(const struct statx *st)

@@ -632,3 +632,40 @@ def test_a_killed_worker_costs_no_second_look_at_what_is_cached(make_mount, buck
     assert not looked_at()
     m.crash_and_restart()  # of that nobody knows whether it was the machine's end
     assert looked_at() and not looked_at()
+
+
+HOLDER = """
+import ctypes, os, select, sys
+pid, libc = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
+process, kept = os.pidfd_open(pid), []
+for fd in os.listdir(f"/proc/{pid}/fd"):
+    where = os.readlink(f"/proc/{pid}/fd/{fd}")
+    if where == "/dev/fuse" or where.endswith("/state/lock"):
+        kept.append((where, libc.syscall(438, process, int(fd), 0)))  # pidfd_getfd
+assert len(kept) >= 2 and min(fd for _, fd in kept) >= 0, kept
+print("held", flush=True)
+poll = select.poll()
+poll.register(next(fd for where, fd in kept if where == "/dev/fuse"), 0)
+poll.poll(60000)
+"""
+
+
+@pytest.mark.limit(120)
+@pytest.mark.skipif(os.geteuid() != 0, reason="for root only")
+def test_what_was_killed_and_cannot_end_is_taken_away(make_mount):
+    """The kernel holds a thread, and with it connection and lock, until a program is answered that nobody answers any more."""
+    m = make_mount()
+    os.makedirs(m.at("upload/front/away"))
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(m.worker())], stdout=subprocess.PIPE, text=True,
+                          start_new_session=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        m.kill()
+        with subprocess.Popen(["rmdir", m.at("upload/front/away")], stderr=subprocess.PIPE, text=True) as client:
+            time.sleep(0.3)
+            assert client.poll() is None, "it waits"
+            began = time.monotonic()
+            m.start()
+            assert time.monotonic() - began < 5
+            assert client.wait(10) != 0
+        assert holder.wait(10) == 0
+    assert os.listdir(m.at("upload/front")) == ["away"]
