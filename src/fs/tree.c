@@ -370,9 +370,11 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = fs_parent(fs, dir, &n);
 	else if (strcmp(name, ".") != 0)
 		r = fs_lookup(fs, dir, name, &n);
-	/* it may be about to come */
-	if (r == -ENOENT && dir.kind != NODE_UPLOAD && !fs_settled_at(fs, dir))
+	if (r == -ENOENT &&
+	    dir.kind != NODE_UPLOAD) { /* it may be about to come, or have come since */
+		(void)fs_settled_at(fs, dir);
 		r = fs_lookup(fs, dir, name, &n);
+	}
 	if (n.kind == NODE_SNAP || n.kind == NODE_SIDECAR)
 		walk_asked(&fs->walks, parent);
 	if (r == 0)

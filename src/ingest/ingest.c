@@ -283,6 +283,15 @@ static bool is_scheduled(struct ingest *in, const struct upload_row *row)
 	       path_is_temporary(path.data);
 }
 
+static bool has_bytes(struct ingest *in, const struct upload_row *row)
+{
+	struct stat st;
+	char name[24];
+
+	upload_file_name(row->id, name);
+	return fstatat(in->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
+}
+
 /* Rows that should be on the schedule and are not: after a crash, or when the disk was full. */
 static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 {
@@ -293,8 +302,9 @@ static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 		return;
 	upload_file_name(row->id, name);
 	if (row->state == UPLOAD_OPEN && !is_scheduled(in, row)) {
-		if (in->resumes)
-			reschedule(in, row, UPLOAD_WAITING, EMPTY_QUIET_US);
+		if (in->resumes) /* perhaps closed, perhaps still open */
+			reschedule(in, row, UPLOAD_WAITING,
+				   has_bytes(in, row) ? QUIET_US : EMPTY_QUIET_US);
 		else if (is_being_written(in, row->id)) /* its last close may have passed unnoted */
 			reschedule(in, row, UPLOAD_WAITING, QUIET_US);
 		else

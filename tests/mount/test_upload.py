@@ -495,3 +495,14 @@ def test_upload_off(make_mount):
     assert os.listdir(m.mnt) == ["cameras", "datasets", "dates", "labels", "queries", "starred"]
     with pytest.raises(OSError):
         os.mkdir(m.at("upload"))
+
+
+def test_what_was_closed_is_there_at_once(mount):
+    """Whoever closes need not wait, whoever looks does: each one is looked for while it is, or just was, taken in."""
+    os.mkdir(mount.at("upload/front"))
+    for n in range(400):
+        taken = pictures.moment(n)
+        data = pictures.picture(n, taken, "+00:00")
+        with open(mount.at("upload/front", f"{n}.jpg"), "wb") as f:
+            f.write(data)
+        assert mount.read(f"cameras/front/{pictures.day(taken)}/{pictures.stem(taken, 'front')}.jpg") == data, n

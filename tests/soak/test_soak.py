@@ -14,7 +14,7 @@ import pytest
 
 import pictures
 import swift as swifts
-from processes import children
+from processes import children, wait_until
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 SECONDS = 60 * MINUTES
@@ -86,7 +86,9 @@ class Soak:
         data = pictures.picture(n, pictures.moment(n), "+00:00")
         self.m.upload("front", f"{n}.jpg", data)
         sha = pictures.sha256(data)
-        assert pictures.sha256(self.m.read(named(n, "front"))) == sha
+        path = self.m.at(named(n, "front"))
+        wait_until(lambda: os.path.exists(path), 10, what=path)  # at once, but for a worker that was killed just now
+        assert pictures.sha256(self.m.read(path)) == sha
         with self.lock:
             self.accepted[n] = sha
             self.known[named(n, "front")] = sha
