@@ -86,7 +86,7 @@ int ingest_defer(struct ingest *in) MUST_CHECK;
 /* Waits for those that were closed before: the entry `id`, or all of them (0).  True: there were none.  Whoever shows what became of
  * them, or changes what they may become, calls this first; not from a callback. */
 bool ingest_settled(struct ingest *in, int64_t id);
-/* Uploads are closed one after the other just now, for a second at most: what is not urgent leaves them the machine, and asks again
+/* Uploads are closed one after the other just now, for 0.2 s at most: what is not urgent leaves them the machine, and asks again
  * after INGEST_GAP_US. */
 #define INGEST_GAP_US INT64_C(100000)
 bool ingest_is_busy(struct ingest *in);

@@ -11,7 +11,7 @@
 enum {
 	ARRIVALS_MAX = 128, /* each has a descriptor open, and who looks waits for all of them */
 	TAKERS = 2,         /* one hashes while the other one's rows are committed */
-	BUSY_MAX_US = 1000000
+	BUSY_MAX_US = 200000
 };
 
 struct arrival {

@@ -33,7 +33,7 @@ static void whoever_waits_finds_them_all(void **state)
 	assert_int_equal(snapshots(h), MANY);
 }
 
-/* Sending pauses while closes follow each other; not for longer than a second, and not after them. */
+/* Sending pauses while closes follow each other; not for longer than 0.2 s, and not after them. */
 static void uploads_have_the_machine_for_a_second(void **state)
 {
 	struct house *h = *state;
