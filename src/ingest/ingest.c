@@ -283,13 +283,18 @@ static bool is_scheduled(struct ingest *in, const struct upload_row *row)
 	       path_is_temporary(path.data);
 }
 
-static bool has_bytes(struct ingest *in, const struct upload_row *row)
+/* It ends as a JPEG does: as a rule it was closed, and only its being looked at was cut off. */
+static bool has_end(struct ingest *in, const struct upload_row *row)
 {
+	CLEANUP(closep) int fd = -1;
+	unsigned char end[2];
 	struct stat st;
 	char name[24];
 
 	upload_file_name(row->id, name);
-	return fstatat(in->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
+	fd = openat(in->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 2 &&
+	       pread(fd, end, sizeof(end), st.st_size - 2) == 2 && end[0] == 0xff && end[1] == 0xd9;
 }
 
 /* Rows that should be on the schedule and are not: after a crash, or when the disk was full. */
@@ -304,7 +309,7 @@ static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 	if (row->state == UPLOAD_OPEN && !is_scheduled(in, row)) {
 		if (in->resumes) /* perhaps closed, perhaps still open */
 			reschedule(in, row, UPLOAD_WAITING,
-				   has_bytes(in, row) ? QUIET_US : EMPTY_QUIET_US);
+				   has_end(in, row) ? QUIET_US : EMPTY_QUIET_US);
 		else if (is_being_written(in, row->id)) /* its last close may have passed unnoted */
 			reschedule(in, row, UPLOAD_WAITING, QUIET_US);
 		else
