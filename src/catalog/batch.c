@@ -18,9 +18,9 @@ static int get(struct db *db, int64_t upload, struct batch_file *ret)
 	      "SELECT size, mtime_ns, begun_us, whole, done, added, duplicates, removed, unknown, bad "
 	      "FROM batch WHERE upload = ?1",
 	      I(upload));
-	r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	r = query_one(&q);
+	if (r < 0)
+		return r;
 	*ret = (struct batch_file){.upload = upload,
 				   .size = (uint64_t)col_int(&q, 0),
 				   .mtime_ns = col_int(&q, 1),
@@ -144,10 +144,10 @@ int catalog_record_remove(struct catalog *c, int64_t id)
 
 static int one_record(struct query *q, struct record *ret, struct buf *body)
 {
-	int r = query_next(q);
+	int r = query_one(q);
 
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	if (r < 0)
+		return r;
 	*ret = (struct record){.id = col_int(q, 0), .upload = col_int(q, 1)};
 	col_copy(q, 2, ret->name, sizeof(ret->name));
 	body->len = 0;

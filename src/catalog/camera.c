@@ -13,9 +13,9 @@
 
 static int one_camera(struct query *q, struct camera_row *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	*ret = (struct camera_row){.id = col_int(q, 0),
 				   .last_capture_us = col_int(q, 4),
 				   .snapshots = col_int(q, CAMERA_N)};

@@ -10,9 +10,9 @@
 
 static int one(struct query *q, struct dataset_row *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	*ret = (struct dataset_row){.id = col_int(q, 0),
 				    .made_us = col_int(q, 1),
 				    .frozen_us = col_int(q, 2),
@@ -69,9 +69,9 @@ int catalog_dataset_name(struct catalog *c, int64_t id, char out[NAME_LIMIT + 1]
 {
 	READ(db, c);
 	QUERY(q, db, "SELECT coalesce(name, was) FROM dataset WHERE id = ?1", I(id));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	col_copy(&q, 0, out, NAME_LIMIT + 1);
 	return 0;
 }
@@ -80,12 +80,7 @@ int catalog_dataset_query(struct catalog *c, int64_t id, struct buf *out)
 {
 	READ(db, c);
 	QUERY(q, db, "SELECT query FROM dataset WHERE id = ?1", I(id));
-	size_t len;
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
-	const void *text = col_blob(&q, 0, &len);
-	return buf_add(out, text, len);
+	return query_bytes(&q, out);
 }
 
 /* ---- writing ---- */
@@ -190,9 +185,9 @@ int catalog_dataset_set(struct catalog *c, int64_t id, enum dataset_state state,
 /* ---- scratch files ---- */
 static int one_scratch(struct query *q, struct dataset_scratch *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	*ret = (struct dataset_scratch){
 		.id = col_int(q, 0), .dataset = col_int(q, 1), .dir = (int)col_int(q, 2)};
 	col_copy(q, 3, ret->name, sizeof(ret->name));

@@ -41,6 +41,9 @@ void query_done(struct query *q); /* resets: no read transaction stays open */
 #define STMT(db, sql, ...) db_query((db), "" sql "", ARGS_(__VA_ARGS__))
 #define QUERY(name, db, sql, ...) CLEANUP(query_done) struct query name = STMT(db, sql, __VA_ARGS__)
 int query_next(struct query *q) MUST_CHECK; /* 1: a row, 0: no more, -errno */
+int query_one(struct query *q) MUST_CHECK;  /* the row there should be: 0; -ENOENT: there is none */
+int query_bytes(struct query *q, struct buf *out)
+	MUST_CHECK; /* the same, its first column added to out */
 int64_t col_int(const struct query *q, int i);
 double col_real(const struct query *q, int i); /* NULL: NAN */
 bool col_is_null(const struct query *q, int i);

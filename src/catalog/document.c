@@ -105,9 +105,9 @@ struct replacing {
 static int remove_row(struct db *db, int64_t snapshot, int64_t id, const char *who)
 {
 	QUERY(q, db, "SELECT body FROM document WHERE id = ?1", I(id));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	r = who ? history_note(db, snapshot, who, "document removed", col_text(&q, 0)) : 0;
 	query_done(&q);
 	return r < 0 ? r : RUN(db, "DELETE FROM document WHERE id = ?1", I(id));

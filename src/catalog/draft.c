@@ -40,9 +40,9 @@ int catalog_draft(struct catalog *c, int64_t node, int64_t *ret_at_us, char ret_
 	READ(db, c);
 	QUERY(q, db, "SELECT at_us, error, body FROM draft WHERE node = ?1 AND at_us > ?2", I(node),
 	      I(now_us() - DRAFT_STAYS_US));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	if (body) {
 		size_t len;
 		const void *p = col_blob(&q, 2, &len);

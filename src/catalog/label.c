@@ -16,9 +16,9 @@
 
 static int one_label(struct query *q, struct label_row *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	*ret = (struct label_row){.id = col_int(q, 0), .kind = col_int(q, 1)};
 	col_copy(q, 2, ret->name, sizeof(ret->name));
 	return 0;

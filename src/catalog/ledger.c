@@ -75,9 +75,9 @@ int catalog_store(struct catalog *c, int64_t store, bool count, struct store_row
 
 	READ(db, c);
 	QUERY(q, db, "SELECT last_scan_us, error FROM store WHERE id = ?1", I(store));
-	r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	r = query_one(&q);
+	if (r < 0)
+		return r;
 	row.last_scan_us = col_int(&q, 0);
 	col_copy(&q, 1, row.error, sizeof(row.error));
 	r = count ? count_store(db, store, &row) : 0;
@@ -190,9 +190,9 @@ static int begin_tx(struct db *db, void *arg)
 	if (r < 0)
 		return r;
 	QUERY(q, db, "SELECT scan_gen, scan_after FROM store WHERE id = ?1", I(a->store));
-	r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	r = query_one(&q);
+	if (r < 0)
+		return r;
 	a->gen = col_int(&q, 0);
 	col_copy(&q, 1, a->after, sizeof(a->after));
 	return 0;

@@ -26,10 +26,10 @@ static int stem_of(const char *name, char out[NAME_LIMIT + 1])
 static int only_one(struct query *q, struct snap *ret)
 {
 	struct snap s;
-	int r = query_next(q);
+	int r = query_one(q);
 
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	if (r < 0)
+		return r;
 	snap_from_row(q, 0, &s);
 	r = query_next(q);
 	if (r != 0)

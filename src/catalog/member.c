@@ -37,9 +37,9 @@ static void member_from_row(const struct query *q, struct dataset_member *ret)
 
 static int one(struct query *q, struct dataset_member *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	member_from_row(q, ret);
 	return 0;
 }
@@ -107,9 +107,9 @@ int catalog_member_list(struct catalog *c, int64_t dataset, enum dataset_split s
 
 static int one_class(struct query *q, struct dataset_class *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	ret->number = col_int(q, 0);
 	col_copy(q, 1, ret->name, sizeof(ret->name));
 	return 0;

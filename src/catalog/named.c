@@ -11,9 +11,9 @@ enum { QUERIES_MAX = 10000, TEXT_MAX = 1 << 20 };
 
 static int one(struct query *q, struct query_row *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	*ret = (struct query_row){.id = col_int(q, 0),
 				  .changed_us = col_int(q, 1),
 				  .written = !col_is_null(q, 2),
@@ -60,9 +60,9 @@ int catalog_query_name(struct catalog *c, int64_t id, char out[LABEL_MAX + 1])
 {
 	READ(db, c);
 	QUERY(q, db, "SELECT coalesce(name, was) FROM query WHERE id = ?1", I(id));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	col_copy(&q, 0, out, LABEL_MAX + 1);
 	return 0;
 }
@@ -71,12 +71,7 @@ int catalog_query_text(struct catalog *c, int64_t id, struct buf *out)
 {
 	READ(db, c);
 	QUERY(q, db, "SELECT body FROM query WHERE id = ?1 AND body IS NOT NULL", I(id));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
-	size_t len;
-	const void *body = col_blob(&q, 0, &len);
-	return buf_add(out, body, len);
+	return query_bytes(&q, out);
 }
 
 /* ---- changes: the note of that name follows, and so do the stores ---- */
@@ -165,9 +160,9 @@ static int move_note(struct db *db, int64_t id, const char *was, const char *nam
 {
 	QUERY(q, db, "SELECT body FROM query WHERE id = ?1", I(id));
 	size_t len;
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	const void *body = col_blob(&q, 0, &len);
 	if (col_is_null(&q, 0))
 		return 0;
@@ -253,9 +248,9 @@ int query_from_note(struct db *db, int64_t note)
 	char name[LABEL_MAX + 1];
 	struct query_row row;
 	size_t len;
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	if (!name_of_key(col_text(&q, 0), name))
 		return 0;
 	const void *text = col_blob(&q, 1, &len);

@@ -32,19 +32,14 @@ int catalog_note_get(struct catalog *c, const char *key, struct buf *out)
 {
 	READ(db, c);
 	QUERY(q, db, "SELECT body FROM note WHERE key = ?1 AND body IS NOT NULL", T(key));
-	size_t len;
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
-	const void *body = col_blob(&q, 0, &len);
-	return buf_add(out, body ? body : "", len);
+	return query_bytes(&q, out);
 }
 
 static int one_note(struct query *q, struct note_row *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	*ret = (struct note_row){.id = col_int(q, 0),
 				 .size = (uint64_t)col_int(q, 2),
 				 .changed_us = col_int(q, 3),
@@ -81,9 +76,9 @@ int catalog_note_next(struct catalog *c, const char *prefix, const char *after,
 	      "SELECT key FROM note WHERE key > ?2 AND key >= ?1 AND key < ?1 || char(1114111) AND "
 	      "body IS NOT NULL ORDER BY key LIMIT 1",
 	      T(prefix), T(after));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	col_copy(&q, 0, ret_key, KEY_MAX + 1);
 	return 0;
 }
@@ -183,9 +178,9 @@ int catalog_note_offer(struct catalog *c)
 
 static int one_item(struct query *q, struct note_item *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	*ret = (struct note_item){.note = col_int(q, 0),
 				  .store = col_int(q, 1),
 				  .rev = col_int(q, 2),
@@ -333,9 +328,9 @@ int catalog_note_wanted(struct catalog *c, int64_t store, const char *after,
 	      "SELECT n.key FROM note_object o JOIN note n ON n.id = o.note WHERE o.wanted = 1 AND "
 	      "o.store = ?1 AND n.key > ?2 ORDER BY n.key LIMIT 1",
 	      I(store), T(after));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	col_copy(&q, 0, ret_key, KEY_MAX + 1);
 	return 0;
 }
@@ -348,9 +343,9 @@ static int taken_tx(struct db *db, void *arg)
 	      "SELECT n.id, n.body IS ?3, n.changed_us FROM note n JOIN note_object o ON o.note = "
 	      "n.id AND o.store = ?2 WHERE n.key = ?1 AND o.wanted = 1",
 	      T(a->key), I(a->store), B(a->body, a->len));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	int64_t id = col_int(&q, 0), changed_us = col_int(&q, 2);
 	bool same = col_int(&q, 1) != 0, younger = a->modified_us > changed_us;
 	query_done(&q);

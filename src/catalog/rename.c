@@ -177,9 +177,9 @@ static int relabel_row(struct db *db, struct relabel *a)
 {
 	QUERY(q, db,
 	      "SELECT id, label, at_us, day, stem, who, was FROM relabel ORDER BY id LIMIT 1");
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	a->id = col_int(&q, 0);
 	a->label = col_int(&q, 1);
 	a->at_us = col_int(&q, 2);

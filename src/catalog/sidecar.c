@@ -42,9 +42,9 @@ static int fill_rest(struct db *db, int64_t id, struct sidecar *ret)
 	      "JOIN camera c ON c.id = s.camera LEFT JOIN snapshot_text t ON t.snapshot = s.id "
 	      "WHERE s.id = ?1",
 	      I(id));
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	ret->labels.looked = col_int(&q, 2) != 0;
 	r = col_dup(&q, 0, &ret->camera);
 	if (r == 0 && col_text(&q, 1)[0])

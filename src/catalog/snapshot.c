@@ -33,9 +33,9 @@ void snap_from_row(const struct query *q, int first, struct snap *ret)
 
 static int one_snap(struct query *q, struct snap *ret, bool *ret_gone)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	snap_from_row(q, 0, ret);
 	if (ret_gone)
 		*ret_gone = col_int(q, SNAP_N) != 0;

@@ -249,6 +249,24 @@ int col_dup(const struct query *q, int i, char **ret)
 	return 0;
 }
 
+int query_one(struct query *q)
+{
+	int r = query_next(q);
+	if (r < 0)
+		return r;
+	return r ? 0 : -ENOENT;
+}
+
+int query_bytes(struct query *q, struct buf *out)
+{
+	size_t len;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
+	const void *bytes = col_blob(q, 0, &len);
+	return buf_add(out, bytes, len);
+}
+
 int db_run(struct db *db, const char *sql, const struct arg *arg, size_t n)
 {
 	CLEANUP(query_done) struct query q = db_query(db, sql, arg, n);
@@ -262,9 +280,9 @@ int db_run(struct db *db, const char *sql, const struct arg *arg, size_t n)
 int db_one(struct db *db, int64_t *ret, const char *sql, const struct arg *arg, size_t n)
 {
 	CLEANUP(query_done) struct query q = db_query(db, sql, arg, n);
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	*ret = col_int(&q, 0);
 	return 0;
 }

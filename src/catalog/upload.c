@@ -37,10 +37,10 @@ static void row_from(const struct query *q, struct upload_row *ret)
 /* The one row of a query. */
 static int single(struct query *q, struct upload_row *ret)
 {
-	int r = query_next(q);
+	int r = query_one(q);
 
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	if (r < 0)
+		return r;
 	row_from(q, ret);
 	return 0;
 }
@@ -143,9 +143,9 @@ int catalog_upload_error(struct catalog *c, int64_t id, char out[256])
 
 	READ(db, c);
 	QUERY(q, db, "SELECT error FROM upload WHERE id = ?1", I(id));
-	r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	r = query_one(&q);
+	if (r < 0)
+		return r;
 	col_copy(&q, 0, out, 256);
 	return 0;
 }

@@ -10,9 +10,9 @@
 
 static int one(struct query *q, struct snap *ret)
 {
-	int r = query_next(q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(q);
+	if (r < 0)
+		return r;
 	snap_from_row(q, 0, ret);
 	return 0;
 }
@@ -192,9 +192,9 @@ int catalog_next_day(struct catalog *c, struct view v, int32_t after, int32_t *r
 {
 	READ(db, c);
 	CLEANUP(query_done) struct query q = next_day(db, v, after);
-	int r = query_next(&q);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	int r = query_one(&q);
+	if (r < 0)
+		return r;
 	*ret = (int32_t)col_int(&q, 0);
 	return 0;
 }
