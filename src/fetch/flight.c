@@ -191,6 +191,14 @@ static void flight_free(struct flight *fl)
 	free(fl);
 }
 
+/* It is out of the table, and nobody waits. */
+static void flight_over(struct flight *fl, int err)
+{
+	if (fl->f->run)
+		run_landed(fl->f->run, fl, err);
+	flight_free(fl);
+}
+
 void flight_finish(struct flight *fl, int err, int fd, const char *why)
 {
 	struct fetch *f = fl->f;
@@ -206,9 +214,7 @@ void flight_finish(struct flight *fl, int err, int fd, const char *why)
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 	closep(&fd);
-	if (f->run)
-		run_landed(f->run, fl, err);
-	flight_free(fl);
+	flight_over(fl, err);
 }
 
 bool flight_goes_on(struct flight *fl, bool begun, int64_t *ret_deadline_us)
@@ -261,12 +267,9 @@ bool flight_drop(struct flight *fl, int err)
 	if (drop)
 		unlink_flight(fl);
 	(void)pthread_mutex_unlock(&f->lock);
-	if (!drop)
-		return false;
-	if (f->run)
-		run_landed(f->run, fl, err);
-	flight_free(fl);
-	return true;
+	if (drop)
+		flight_over(fl, err);
+	return drop;
 }
 
 bool flight_sleep(struct flight *fl, int64_t pause_us)
@@ -481,11 +484,10 @@ int fetch_start(struct fetch *f, int64_t snapshot, fetch_fn *fn, void *user, uin
 	w->user = user;
 	(void)pthread_mutex_lock(&f->lock);
 	w->deadline_us = mono_us() + f->patience_us; /* with the lock: the list is in this order */
-	int64_t deadline_us = w->deadline_us;
 	int r = join(f, snapshot, w);
 	if (r == 0) {
 		*ret_ticket = w->ticket;
-		if (deadline_us <
+		if (w->deadline_us <
 		    f->timer_until_us) /* as a rule it is up before, for one that was answered long ago */
 			(void)pthread_cond_signal(&f->wake);
 	}

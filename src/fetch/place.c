@@ -200,7 +200,6 @@ static int fetch_whole(struct flight *fl, const struct slot *slot, const struct 
 	CLEANUP(sink_done) struct sink s = {.f = fl->f};
 	struct store_head head = {0};
 	struct hashes got;
-
 	int r = hash_new(&s.hash);
 	if (r == 0)
 		r = blob_begin(fl->f->cache, BLOB_CACHE, fl->snap.size, &s.blob);
