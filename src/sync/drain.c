@@ -450,18 +450,10 @@ struct wait {
 	char first[256];  /* why the first of those */
 };
 
-static struct store_state *store_of(struct sync *s, int64_t id)
-{
-	for (size_t i = 0; i < s->n_stores; i++)
-		if (s->store[i].slot->id == id)
-			return &s->store[i];
-	return NULL;
-}
-
 /* Why an item is not to be waited for: it failed since, or its store did. False: it may still be sent. */
 static bool is_failing(struct wait *w, const struct outbox_item *item, char why[256])
 {
-	struct store_state *st = store_of(w->s, item->store);
+	struct store_state *st = store_state_by_id(w->s, item->store);
 	bool failing = false;
 
 	(void)snprintf(why, 256, "%s", item->error);

@@ -94,21 +94,34 @@ void sync_kick(struct sync *s, int64_t due_us)
 	pthread_mutex_unlock(&s->lock);
 }
 
+struct store_state *store_state_by_id(struct sync *s, int64_t id)
+{
+	for (size_t i = 0; i < s->n_stores; i++)
+		if (s->store[i].slot->id == id)
+			return &s->store[i];
+	return NULL;
+}
+
+struct store *store_by_id(struct sync *s, int64_t id)
+{
+	const struct store_state *st = store_state_by_id(s, id);
+
+	return st ? st->slot->store : NULL;
+}
+
 void sync_stale(struct sync *s, int64_t store)
 {
-	for (size_t i = 0; i < s->n_stores; i++) {
-		struct store_state *st = &s->store[i];
+	struct store_state *st = store_state_by_id(s, store);
 
-		if (st->slot->id != store)
-			continue;
-		pthread_mutex_lock(&st->lock);
-		if (st->stale_us == 0 || mono_us() - st->stale_us >= STALE_US) {
-			st->stale_us = mono_us();
-			st->next_scan_us = 0;
-		}
-		pthread_mutex_unlock(&st->lock);
-		sync_kick(s, 0);
+	if (!st)
+		return;
+	pthread_mutex_lock(&st->lock);
+	if (st->stale_us == 0 || mono_us() - st->stale_us >= STALE_US) {
+		st->stale_us = mono_us();
+		st->next_scan_us = 0;
 	}
+	pthread_mutex_unlock(&st->lock);
+	sync_kick(s, 0);
 }
 
 int progress_tell(struct progress *p, uint64_t done, uint64_t total, const char *what)
@@ -201,14 +214,6 @@ static bool look_at_activity(struct sync *s)
 		pthread_mutex_unlock(&s->lock);
 	}
 	return edits;
-}
-
-struct store *store_by_id(struct sync *s, int64_t id)
-{
-	for (size_t i = 0; i < s->n_stores; i++)
-		if (s->store[i].slot->id == id)
-			return s->store[i].slot->store;
-	return NULL;
 }
 
 static int64_t send_due(struct store_state *st)

@@ -73,7 +73,9 @@ struct progress {
 	int64_t last_us;
 };
 int progress_tell(struct progress *p, uint64_t done, uint64_t total, const char *what) MUST_CHECK;
-struct store *store_by_id(struct sync *s, int64_t id); /* NULL: not in the config any more */
+/* NULL: not in the config any more. */
+struct store_state *store_state_by_id(struct sync *s, int64_t id);
+struct store *store_by_id(struct sync *s, int64_t id);
 
 /* ---- drain.c ---- */
 /* Hands due outbox items to the store's pool, as many as it may have under way. Any thread. */
