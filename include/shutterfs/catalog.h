@@ -447,10 +447,10 @@ int catalog_wanted(struct catalog *c, int64_t store, const char *after, unsigned
 int catalog_wanted_done(struct catalog *c, int64_t store, const char *key, const struct sidecar *s,
 			const char *error) MUST_CHECK;
 /* A replica turned out to be missing or other than recorded: no place any more, and in catalog_errors, until a scan restores or
- * removes it. The snapshot stays in the views meanwhile. -ENOENT: it is none. */
-int catalog_replica_lost(struct catalog *c, int64_t snapshot, int64_t store) MUST_CHECK;
+ * removes it. The snapshot stays in the views meanwhile. -ENOENT: it is none; -ESTALE: what is recorded there is another object by now. */
+int catalog_replica_lost(struct catalog *c, int64_t snapshot, const struct place *was) MUST_CHECK;
 /* ... and is sent again under its key: the caller has its bytes in the spool. */
-int catalog_requeue(struct catalog *c, int64_t snapshot, int64_t store, const char *key) MUST_CHECK;
+int catalog_requeue(struct catalog *c, int64_t snapshot, const struct place *was) MUST_CHECK;
 
 /* ---- the outbox ---- */
 enum outbox_what { OUTBOX_PICTURE, OUTBOX_SIDECAR };

@@ -426,49 +426,59 @@ int catalog_wanted_done(struct catalog *c, int64_t store, const char *key, const
 
 /* ---- replicas that are not what they were ---- */
 struct lost {
-	int64_t snapshot, store;
+	int64_t snapshot;
+	const struct place *was;
 };
+
+/* -ESTALE: the store has it all the same, as another object.  -ENOENT: not at all. */
+static int why_not_lost(struct db *db, const struct lost *a)
+{
+	QUERY(q, db,
+	      "SELECT 1 FROM object WHERE snapshot = ?1 AND store = ?2 AND sidecar = 0"
+	      " AND outcome = 0",
+	      I(a->snapshot), I(a->was->store));
+	int r = query_one(&q);
+
+	return r == 0 ? -ESTALE : r;
+}
 
 /* The rows stay until a scan has looked: one strange answer of a store makes no name disappear. */
 static int lost_tx(struct db *db, void *arg)
 {
 	struct lost *a = arg;
+	const struct place *was = a->was;
 	int r = RUN(db,
 		    "UPDATE object SET outcome = 3,"
 		    " error = 'not found, or other than recorded, when it was fetched'"
-		    " WHERE snapshot = ?1 AND store = ?2 AND sidecar = 0 AND outcome = 0",
-		    I(a->snapshot), I(a->store));
+		    " WHERE snapshot = ?1 AND store = ?2 AND key = ?3 AND etag = ?4 AND size = ?5"
+		    " AND sidecar = 0 AND outcome = 0",
+		    I(a->snapshot), I(was->store), T(was->key), T(was->etag), I(was->size));
 
 	if (r < 0)
 		return r;
-	return db_changes(db) > 0 ? snapshot_recount(db, a->snapshot) : -ENOENT;
+	return db_changes(db) > 0 ? snapshot_recount(db, a->snapshot) : why_not_lost(db, a);
 }
 
-int catalog_replica_lost(struct catalog *c, int64_t snapshot, int64_t store)
+int catalog_replica_lost(struct catalog *c, int64_t snapshot, const struct place *was)
 {
-	struct lost a = {snapshot, store};
+	struct lost a = {snapshot, was};
 
 	return db_write(c, lost_tx, &a, false);
 }
 
-struct requeue {
-	struct lost lost;
-	const char *key;
-};
-
 static int requeue_tx(struct db *db, void *arg)
 {
-	struct requeue *a = arg;
-	int r = lost_tx(db, &a->lost);
+	struct lost *a = arg;
+	int r = lost_tx(db, a);
 
 	if (r == 0 || r == -ENOENT)
-		r = enqueue_again(db, a->lost.snapshot, a->lost.store, a->key);
-	return r < 0 ? r : snapshot_recount(db, a->lost.snapshot);
+		r = enqueue_again(db, a->snapshot, a->was->store, a->was->key);
+	return r < 0 ? r : snapshot_recount(db, a->snapshot);
 }
 
-int catalog_requeue(struct catalog *c, int64_t snapshot, int64_t store, const char *key)
+int catalog_requeue(struct catalog *c, int64_t snapshot, const struct place *was)
 {
-	struct requeue a = {.lost = {snapshot, store}, .key = key};
+	struct lost a = {snapshot, was};
 
 	return db_write(c, requeue_tx, &a, true);
 }

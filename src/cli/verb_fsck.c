@@ -194,7 +194,7 @@ static void lost_object(struct fsck *f, const struct snap *s, const struct place
 	int r = f->repair && s->has_sha ? cache_keep(f->app->cache, &s->sha) : -ENOENT;
 
 	if (r == 0)
-		r = catalog_requeue(f->app->catalog, s->id, p->store, p->key);
+		r = catalog_requeue(f->app->catalog, s->id, p);
 	if (r == 0) {
 		fault(f, "store \"%s\": %s of %s is gone: queued again", store, p->key, s->stem);
 		mended(f);
@@ -203,7 +203,7 @@ static void lost_object(struct fsck *f, const struct snap *s, const struct place
 	fault(f, "store \"%s\": %s of %s is gone%s", store, p->key, s->stem,
 	      f->repair ? "; there is no copy to send again (scan takes it out of the tree)" : "");
 	if (f->repair)
-		(void)!catalog_replica_lost(f->app->catalog, s->id, p->store);
+		(void)!catalog_replica_lost(f->app->catalog, s->id, p);
 }
 
 static void store_unreachable(struct fsck *f, size_t i, const struct call *c, int r)

@@ -248,6 +248,19 @@ void round_start(void *arg)
 		next_place(fl);
 }
 
+/* Its rank; a scan that met another object there meanwhile makes it worth another round. */
+static enum rank note_gone(struct flight *fl, const struct place *p)
+{
+	int r = catalog_replica_lost(fl->f->catalog, fl->snapshot, p);
+
+	if (r == -ESTALE)
+		return RANK_BAD;
+	if (r < 0)
+		log_debug("the loss of a copy is not noted: %s", strerrordesc_np(-r));
+	fetch_tell(fl->f, fl->snapshot, p->store);
+	return RANK_GONE;
+}
+
 /* A place that failed: the worst outcome speaks for the round, the first of equals. */
 static void note_failure(struct flight *fl, const struct place *p, int err, const struct call *c)
 {
@@ -255,18 +268,15 @@ static void note_failure(struct flight *fl, const struct place *p, int err, cons
 
 	log_debug("\"%s\" from %s", fl->snap.stem, c->why);
 	if (rank == RANK_GONE) {
-		int r = catalog_replica_lost(fl->f->catalog, fl->snapshot, p->store);
-
-		if (r < 0)
-			log_debug("the loss of a copy is not noted: %s", strerrordesc_np(-r));
-		fetch_tell(fl->f, fl->snapshot, p->store);
+		rank = note_gone(fl, p);
+		err = -ESTALE;
 	}
 	if (rank == RANK_PASSING && c->retry_after_us > 0 &&
 	    (!fl->after_us || c->retry_after_us < fl->after_us))
 		fl->after_us = c->retry_after_us;
 	if (rank > fl->rank) {
 		fl->rank = rank;
-		flight_note(fl, rank == RANK_GONE ? -ESTALE : err, c->why);
+		flight_note(fl, err, c->why);
 	}
 }
 

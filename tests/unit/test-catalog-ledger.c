@@ -427,6 +427,23 @@ static void bad_items_are_alone(void **state)
 }
 
 /* The layout was changed: keys that were understood are not any more, and nobody's pictures disappear for that. */
+static struct place only_place(struct temp *t, int64_t id)
+{
+	struct place p;
+	size_t n;
+
+	ok(catalog_places(t->c, id, &p, 1, &n));
+	assert_int_equal(n, 1);
+	return p;
+}
+
+static int lose(struct temp *t, int64_t id)
+{
+	struct place was = only_place(t, id);
+
+	return catalog_replica_lost(t->c, id, &was);
+}
+
 static void known_objects_outlive_the_layout(void **state)
 {
 	struct temp *t = *state;
@@ -440,7 +457,7 @@ static void known_objects_outlive_the_layout(void **state)
 	assert_counts(scan(t, t->cloud, page, 2), 0, 0, 0, 0);
 	assert_int_equal(snap_of(t, id).replicas, 1);
 	assert_int_equal(peek(t, "SELECT count(*) FROM object WHERE outcome = 2"), 1);
-	ok(catalog_replica_lost(t->c, id, t->cloud));
+	ok(lose(t, id));
 	assert_counts(scan(t, t->cloud, page, 2), 0, 1, 0, 0);
 	assert_int_equal(snap_of(t, id).replicas, 1);
 }
@@ -543,15 +560,16 @@ static void lost_until_the_next_scan(void **state)
 {
 	struct temp *t = *state;
 	struct listed it = foreign("a.jpg", "1", 10, NOON_US);
-	struct place place[4];
+	struct place place[4], was;
 	struct snap s;
 	int64_t id;
 	size_t n;
 
 	(void)scan(t, t->cloud, &it, 1);
 	id = newest_row(t).id;
-	ok(catalog_replica_lost(t->c, id, t->cloud));
-	assert_int_equal(catalog_replica_lost(t->c, id, t->cloud), -ENOENT);
+	was = only_place(t, id);
+	ok(lose(t, id));
+	assert_int_equal(catalog_replica_lost(t->c, id, &was), -ENOENT);
 	assert_int_equal(snap_of(t, id).replicas, 0); /* but there */
 	ok(catalog_places(t->c, id, place, 4, &n));
 	assert_int_equal(n, 0);
@@ -559,13 +577,17 @@ static void lost_until_the_next_scan(void **state)
 	assert_int_equal(snap_of(t, id).replicas, 1);
 	assert_errors(t, "");
 	/* it had been replaced */
-	ok(catalog_replica_lost(t->c, id, t->cloud));
+	ok(lose(t, id));
 	it.etag = "2";
 	it.size = 12;
 	assert_counts(scan(t, t->cloud, &it, 1), 0, 1, 0, 0);
 	assert_int_equal(snap_of(t, id).size, 12);
+	/* who learns only now that the old one is away says nothing of the new one */
+	assert_int_equal(catalog_replica_lost(t->c, id, &was), -ESTALE);
+	assert_int_equal(catalog_requeue(t->c, id, &was), -ESTALE);
+	assert_int_equal(snap_of(t, id).replicas, 1);
 	/* it had been deleted */
-	ok(catalog_replica_lost(t->c, id, t->cloud));
+	ok(lose(t, id));
 	assert_counts(scan(t, t->cloud, NULL, 0), 0, 0, 0, 1);
 	assert_int_equal(catalog_snap(t->c, id, &s), -ENOENT);
 }

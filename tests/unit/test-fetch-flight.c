@@ -89,6 +89,31 @@ static void a_hanging_store_delays_only_its_readers(void **state)
 	teardown(&w);
 }
 
+/* What was asked for is away, but a scan knows already what is there instead. */
+static void replaced_while_it_is_asked_for(void **state)
+{
+	static struct answer a;
+	uint64_t ticket;
+	struct world w;
+
+	setup_one(&w, 20 * S, "get_hang=1@1");
+	int64_t id = snap_of(&w, 1).id;
+	assert_int_equal(fetch_start(w.f, id, note, &a, &ticket), 0);
+	while (totals(&w).requests == 0)
+		(void)usleep(2000);
+	put_object(&w, 0, 1);
+	scan(&w, 0);
+	assert_true(answered(&a, 10 * S));
+	assert_int_equal(a.err, 0);
+	int fd = a.fd;
+	check_fd(fd, 1);
+	closep(&fd);
+	assert_int_equal(snap_of(&w, 1).replicas, 1);
+	assert_int_equal(w.stale[0], 0);
+	assert_int_equal(totals(&w).requests, 2);
+	teardown(&w);
+}
+
 /* Each waits as long as it said, however old the flight is that it joined. */
 static void each_reader_has_its_own_deadline(void **state)
 {
@@ -270,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_readers_one_request),
 		cmocka_unit_test(a_hanging_store_delays_only_its_readers),
+		cmocka_unit_test(replaced_while_it_is_asked_for),
 		cmocka_unit_test(each_reader_has_its_own_deadline),
 		cmocka_unit_test(cancelling),
 		cmocka_unit_test(blocking_wait_obeys_its_call),
