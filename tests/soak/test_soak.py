@@ -24,6 +24,7 @@ KILL_EVERY = 45 if MINUTES <= 10 else 70  # a worker that lives for a minute is 
 READS, UPLOADS = 20, 2         # a second
 FAULTS = 0.03                  # of the requests
 OLD = 150                      # pictures that were there before
+FILL = 10000 if MINUTES >= 60 else 0  # uploads before the clock runs: for about so many the caches of a worker grow
 SLOPE, NOISE = 1, 8            # MiB an hour, and what a short time cannot tell from it
 WAL, LATEST = 64 << 20, 60     # bytes; seconds
 SLACK = 32                     # descriptors and threads: connections and threads come and go; one lost in 100 uses is seen
@@ -79,12 +80,21 @@ class Soak:
         assert pictures.sha256(got) == sha, f"wrong bytes of {path}"
         self.reads += 1
 
-    def upload(self, dice):
+    def send_one(self):
         with self.lock:
             n = OLD + len(self.accepted)
             self.accepted[n] = None
         data = pictures.picture(n, pictures.moment(n), "+00:00")
         self.m.upload("front", f"{n}.jpg", data)
+        return n, data
+
+    def fill(self):
+        while len(self.accepted) < FILL:
+            n, data = self.send_one()
+            self.accepted[n] = self.known[named(n, "front")] = pictures.sha256(data)
+
+    def upload(self, dice):
+        n, data = self.send_one()
         sha = pictures.sha256(data)
         path = self.m.at(named(n, "front"))
         wait_until(lambda: os.path.exists(path), 10, what=path)  # at once, but for a worker that was killed just now
@@ -110,6 +120,8 @@ class Soak:
                 self.samples.append((memory_mib(worker), count(worker, "fd"), count(worker, "task"), worker))
 
     def run(self):
+        self.fill()
+        self.began = time.monotonic()
         threads = [self.guarded(self.read, 4 / READS) for _ in range(4)] + [self.guarded(self.upload, 2 / UPLOADS) for _ in range(2)]
         watcher = threading.Thread(target=self.watch)
         watcher.start()
