@@ -49,7 +49,7 @@ struct fs {
 	bool turned;                     /* another one served it before */
 	bool connected;                  /* INIT is answered */
 	bool direct_writes;              /* set before the first request */
-	uint64_t last_handle;            /* handle_lock; turn << 40, and a number */
+	uint64_t last_handle;            /* handle_lock; see handle.c */
 	pthread_mutex_t handle_lock;
 	struct handle *handle[HANDLE_BUCKETS]; /* handle_lock; by their number */
 	bool over;                             /* fs_end() was there */
@@ -96,11 +96,13 @@ static inline bool fs_settled_at(struct fs *fs, struct node n)
 
 /* ---- teller.c: writes notifications ---- */
 struct teller;
+/* BYTES: that a picture has others now; waits in the kernel for who reads it.  Each lane keeps its order. */
+enum tell_lane { TELL_NAMES, TELL_BYTES, TELL_LANES };
 int teller_new(struct teller **ret) MUST_CHECK;
 int teller_start(struct teller *t, int fd) MUST_CHECK;
-void teller_say(struct teller *t, const struct iovec *iov,
+void teller_say(struct teller *t, enum tell_lane lane, const struct iovec *iov,
 		int count);         /* waits while too many are under way */
-void teller_stop(struct teller *t); /* its thread ends after the one under way */
+void teller_stop(struct teller *t); /* its threads end after what is under way */
 bool teller_stopped(struct teller *t);
 struct teller *teller_free(struct teller *t);
 
@@ -174,10 +176,16 @@ struct handle {
 };
 /* In the number of one whose text is in the memory of who gave it out. */
 #define HANDLE_TEXT_LOST (1ULL << 63)
+/* The numbers of the process whose turn it is begin here; bits 47 to 62 are the mark. */
+#define HANDLES_OF(turn) ((uint64_t)((turn)&0x7fff) << 32)
 struct handle *handle_new(struct fs *fs, enum handle_kind kind);
 struct handle *handle_find(struct fs *fs, uint64_t number); /* NULL: another process gave it out */
 /* From now on `h` is the one of that number; if somebody was faster, that one is returned and h is freed. */
 struct handle *handle_renumber(struct fs *fs, struct handle *h, uint64_t number);
+/* SNAP: remembers, in its number, which bytes it was opened for; before the kernel gets that. */
+void handle_mark(struct fs *fs, struct handle *h, const struct snap *s);
+/* Is `fd`, which the snapshot `s` is read from now, what it was opened for?  Also when another process opened it. */
+bool handle_is_for(const struct handle *h, const struct snap *s, int fd);
 void handle_free(struct fs *fs, struct handle *h); /* and its upload file */
 void handle_forget_names(struct handle *h);
 void handles_end(struct fs *fs); /* those whose release will not come */

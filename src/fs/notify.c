@@ -157,7 +157,8 @@ static void tell(struct notifier *n, const struct change *c)
 	case CHANGE_GONE:
 		tell_snapshot(n, c);
 		break;
-	case CHANGE_BYTES:
+	case CHANGE_BYTES: /* the size first, which waits for nobody */
+		inval_inode(n, (struct node){.kind = NODE_SNAP, .id = c->snapshot}, false);
 		inval_inode(n, (struct node){.kind = NODE_SNAP, .id = c->snapshot}, true);
 		inval_inode(n, (struct node){.kind = NODE_SIDECAR, .id = c->snapshot}, true);
 		break;

@@ -61,14 +61,15 @@ static int open_rendered(struct fs *fs, struct node n, struct fuse_file_info *fi
 	return 0;
 }
 
-static int open_snap(struct fs *fs, int64_t snapshot, bool own_inode, struct fuse_file_info *fi,
+static int open_snap(struct fs *fs, const struct snap *s, bool own_inode, struct fuse_file_info *fi,
 		     struct handle **ret)
 {
 	struct handle *h = handle_new(fs, HANDLE_SNAP);
 
 	if (!h)
 		return -ENOMEM;
-	h->snapshot = snapshot;
+	h->snapshot = s->id;
+	handle_mark(fs, h, s);
 	fi->keep_cache =
 		own_inode; /* a snapshot's bytes never change unannounced; those of an upload name may */
 	fi->noflush = 1;
@@ -80,12 +81,24 @@ static int open_snap(struct fs *fs, int64_t snapshot, bool own_inode, struct fus
 static int open_upload(struct fs *fs, int64_t id, struct fuse_file_info *fi, struct handle **ret)
 {
 	struct upload_row row;
+	struct snap s;
 	int r = upload_open(fs, (struct node){.kind = NODE_UPLOAD, .id = id}, fi, ret);
 
 	if (r != -ENODATA)
 		return r;
 	r = ingest_entry(fs->parts.ingest, id, &row);
-	return r < 0 ? r : open_snap(fs, row.snapshot, false, fi, ret);
+	if (r == 0)
+		r = catalog_snap(fs->parts.catalog, row.snapshot, &s);
+	return r < 0 ? r : open_snap(fs, &s, false, fi, ret);
+}
+
+static int open_snap_again(struct fs *fs, int64_t id, struct fuse_file_info *fi,
+			   struct handle **ret)
+{
+	struct snap s;
+	int r = catalog_snap(fs->parts.catalog, id, &s);
+
+	return r < 0 ? r : open_snap(fs, &s, true, fi, ret);
 }
 
 /* The kernel's number of the file to read it from without us; 0: it is to ask. */
@@ -123,7 +136,7 @@ static void open_picture(struct fs *fs, fuse_req_t req, int64_t id, struct fuse_
 	int r = catalog_snap(fs->parts.catalog, id, &s);
 
 	if (r == 0)
-		r = open_snap(fs, id, true, fi, &h);
+		r = open_snap(fs, &s, true, fi, &h);
 	if (r < 0) {
 		(void)fuse_reply_err(req, fs_errno(r));
 		return;
@@ -153,7 +166,7 @@ static int open_node(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 		return ops->open_write ? ops->open_write(fs, n, fi, ret) : -EROFS;
 	switch (n.kind) {
 	case NODE_SNAP:
-		return open_snap(fs, n.id, true, fi, ret);
+		return open_snap_again(fs, n.id, fi, ret);
 	case NODE_UPLOAD:
 		return open_upload(fs, n.id, fi, ret);
 	case NODE_SIDECAR:
@@ -232,11 +245,17 @@ struct pending_read {
 	off_t off;
 };
 
-/* The first descriptor stays with the handle; whoever comes later closes his. */
-static int keep_fd(struct handle *h, int fd)
+/* The first descriptor stays with the handle; whoever comes later closes his.  -ESTALE: its bytes are other ones than it was opened
+ * for, which the reader may have begun with, and whose size the kernel goes by. */
+static int keep_fd(struct fs *fs, struct handle *h, int fd)
 {
-	int none = -1;
+	struct snap s;
+	int none = -1, r = catalog_snap(fs->parts.catalog, h->snapshot, &s);
 
+	if (r < 0 || !handle_is_for(h, &s, fd)) {
+		(void)close(fd);
+		return -ESTALE;
+	}
 	if (atomic_compare_exchange_strong(&h->fd, &none, fd))
 		return fd;
 	(void)close(fd);
@@ -248,8 +267,10 @@ static void read_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd
 	struct pending_read *p = data;
 	struct handle *h = p->handle;
 
-	if (err == 0) {
-		reply_fd(req, keep_fd(h, fd), p->size, p->off);
+	if (err == 0)
+		err = fd = keep_fd(fs, h, fd);
+	if (err >= 0) {
+		reply_fd(req, fd, p->size, p->off);
 		return;
 	}
 	h->error = err;
@@ -263,12 +284,15 @@ static void read_snap(struct fs *fs, fuse_req_t req, struct handle *h, size_t si
 	struct snap s;
 	int fd = h->fd, r = 0;
 
-	if (fd < 0)
+	if (fd < 0) {
 		r = catalog_snap(fs->parts.catalog, h->snapshot, &s);
-	if (fd < 0 && r == 0)
-		r = fetch_local(fs->parts.fetch, &s, &fd);
-	if (r == 0) {
-		reply_fd(req, h->fd < 0 ? keep_fd(h, fd) : h->fd, size, off);
+		if (r == 0)
+			r = fetch_local(fs->parts.fetch, &s, &fd);
+		if (r == 0)
+			r = fd = keep_fd(fs, h, fd);
+	}
+	if (r >= 0) {
+		reply_fd(req, fd, size, off);
 		return;
 	}
 	if (r == -ENODATA && h->error && mono_us() - h->error_us < SAME_READ_US)

@@ -159,6 +159,18 @@ static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
 	return n;
 }
 
+static enum tell_lane lane_of(const struct iovec *iov, int count)
+{
+	const struct fuse_out_header *head = iov[0].iov_base;
+	const struct fuse_notify_inval_inode_out *inode;
+
+	if (head->error != FUSE_NOTIFY_INVAL_INODE || count < 2)
+		return TELL_NAMES;
+	inode = iov[1].iov_base;
+	return inode->off >= 0 && node_from_ino(inode->ino).kind == NODE_SNAP ? TELL_BYTES
+									      : TELL_NAMES;
+}
+
 static ssize_t on_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct fs *fs = userdata;
@@ -169,7 +181,7 @@ static ssize_t on_writev(int fd, struct iovec *iov, int count, void *userdata)
 			return write_init(fs, fd, iov, count, fs->turned);
 		return writev(fd, iov, count);
 	}
-	teller_say(fs->teller, iov, count);
+	teller_say(fs->teller, lane_of(iov, count), iov, count);
 	return head->len;
 }
 
@@ -212,7 +224,7 @@ int fs_connect(struct fs *fs, struct fs_link *link)
 		return r;
 	}
 	(void)fcntl(fd, F_SETFL, 0); /* one that was killed while it ended may have changed that */
-	fs->last_handle = (uint64_t)link->turn << 40;
+	fs->last_handle = HANDLES_OF(link->turn);
 	if (!fs->choice.no_passthrough)
 		r = passthrough_new(table, &fs->passthrough);
 	if (r == 0)
