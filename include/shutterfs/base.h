@@ -4,6 +4,7 @@
  * Units: `_us` = microseconds UTC since 1970, `_ns` = nanoseconds UTC, `mono_us` = monotonic microseconds. */
 #pragma once
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -69,6 +70,8 @@ int remove_tree(int dirfd, const char *name) MUST_CHECK;
 /* ---- time ---- */
 int64_t now_us(void);
 int64_t mono_us(void);
+/* pthread_cond_wait until then (mono_us): 0, or -ETIMEDOUT. */
+int cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_us);
 struct civil { /* a wall-clock time and its offset from UTC */
 	int year, month, day, hour, min, sec, us, zone_min;
 };

@@ -6,11 +6,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "shutterfs/base.h"
 
-enum { IDLE_S = 30 };
+enum { IDLE_US = 30000000 };
 
 struct job {
 	pool_fn *fn;
@@ -35,7 +34,6 @@ struct pool {
 int pool_new(const char *name, unsigned max_threads, unsigned max_queued, struct pool **ret)
 {
 	CLEANUP(freep) struct pool *p = calloc(1, sizeof(*p));
-	pthread_condattr_t attr;
 
 	if (!p)
 		return -ENOMEM;
@@ -49,11 +47,8 @@ int pool_new(const char *name, unsigned max_threads, unsigned max_queued, struct
 	if (!p->job)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&p->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&p->wake, &attr);
-	(void)pthread_cond_init(&p->left, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_cond_init(&p->wake, NULL);
+	(void)pthread_cond_init(&p->left, NULL);
 	*ret = TAKE(p);
 	return 0;
 }
@@ -61,17 +56,12 @@ int pool_new(const char *name, unsigned max_threads, unsigned max_queued, struct
 /* Waits for a job; false: this thread is to leave.  Called and returns with the lock held. */
 static bool next_job(struct pool *p, struct job *ret)
 {
-	struct timespec until;
+	int64_t until_us = mono_us() + IDLE_US;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += IDLE_S;
 	while (p->n_jobs == 0) {
-		int r;
-
 		if (p->ending)
 			return false;
-		r = pthread_cond_timedwait(&p->wake, &p->lock, &until);
-		if (r == ETIMEDOUT && p->n_jobs == 0)
+		if (cond_wait_until(&p->wake, &p->lock, until_us) == -ETIMEDOUT && p->n_jobs == 0)
 			return false;
 	}
 	*ret = p->job[p->head];

@@ -30,6 +30,13 @@ int64_t mono_us(void)
 	return clock_us(CLOCK_MONOTONIC);
 }
 
+int cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_us)
+{
+	const struct timespec t = {.tv_sec = until_us / US, .tv_nsec = until_us % US * 1000};
+
+	return -pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &t);
+}
+
 /* libc takes any unknown name for UTC without a word, so the zone's file is looked at first. */
 static bool zone_exists(const char *name)
 {

@@ -8,10 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { FAILURES_SAID = 20 };
+enum { FAILURES_SAID = 20, LOOK_US = 1000000 };
 
 struct prefetch {
 	struct app *app;
@@ -72,12 +71,8 @@ static void fetch_one(void *arg)
 static void wait_until_below(struct prefetch *pf, unsigned limit)
 {
 	while (pf->under_way >= limit) {
-		struct timespec until;
-
 		io_progress(pf->io, &pf->p);
-		(void)clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec++;
-		(void)pthread_cond_clockwait(&pf->one_done, &pf->lock, CLOCK_MONOTONIC, &until);
+		(void)cond_wait_until(&pf->one_done, &pf->lock, mono_us() + LOOK_US);
 	}
 }
 

@@ -205,14 +205,6 @@ static void learn(bool filtered)
 			"this kernel has no seccomp filters: pictures are read in a process with limits only");
 }
 
-static int wait_for_cage(int64_t until_us)
-{
-	const struct timespec t = {.tv_sec = until_us / 1000000,
-				   .tv_nsec = until_us % 1000000 * 1000};
-
-	return -pthread_cond_clockwait(&house.given_back, &house.lock, CLOCK_MONOTONIC, &t);
-}
-
 /* One that nobody asks at the moment; fresh: that was never asked. */
 static int take(bool fresh, int64_t until_us, int *ret)
 {
@@ -221,7 +213,7 @@ static int take(bool fresh, int64_t until_us, int *ret)
 
 	pthread_mutex_lock(&house.lock);
 	while (r == 0 && !house.n_idle && house.n_alive == CAGES)
-		r = wait_for_cage(until_us);
+		r = cond_wait_until(&house.given_back, &house.lock, until_us);
 	if (r == 0 && house.n_idle && (!fresh || house.n_alive == CAGES)) {
 		sock = house.idle[--house.n_idle];
 		house.n_alive -= fresh;

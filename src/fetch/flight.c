@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TICK_US 50000 /* flights wake in batches: one walk over the sleepers for all of a tick */
@@ -343,7 +342,6 @@ static void *timer_thread(void *arg)
 	(void)pthread_mutex_lock(&f->lock);
 	while (!f->ending) {
 		int64_t now = mono_us(), next;
-		struct timespec until;
 
 		if (f->due_first && f->due_first->deadline_us <= now) {
 			expire_first(f);
@@ -353,13 +351,10 @@ static void *timer_thread(void *arg)
 		if (f->due_first && f->due_first->deadline_us < next)
 			next = f->due_first->deadline_us;
 		f->timer_until_us = next;
-		if (next == INT64_MAX) {
+		if (next == INT64_MAX)
 			(void)pthread_cond_wait(&f->wake, &f->lock);
-			continue;
-		}
-		until = (struct timespec){.tv_sec = next / 1000000,
-					  .tv_nsec = next % 1000000 * 1000};
-		(void)pthread_cond_timedwait(&f->wake, &f->lock, &until);
+		else
+			(void)cond_wait_until(&f->wake, &f->lock, next);
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 	return NULL;
@@ -367,13 +362,8 @@ static void *timer_thread(void *arg)
 
 int flights_init(struct fetch *f)
 {
-	pthread_condattr_t attr;
-
 	(void)pthread_mutex_init(&f->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&f->wake, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_cond_init(&f->wake, NULL);
 	int r = pthread_create(&f->timer, NULL, timer_thread, f);
 	f->has_timer = r == 0;
 	return -r;
@@ -536,15 +526,9 @@ static void wait_told(void *user, int err, int fd, const char *why)
 /* At most a tick; returns whether it is done. */
 static bool wait_tick(struct wait *w)
 {
-	struct timespec until;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += TICK_US * 1000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	(void)pthread_mutex_lock(&w->lock);
 	if (!w->done)
-		(void)pthread_cond_clockwait(&w->told, &w->lock, CLOCK_MONOTONIC, &until);
+		(void)cond_wait_until(&w->told, &w->lock, mono_us() + TICK_US);
 	bool done = w->done;
 	(void)pthread_mutex_unlock(&w->lock);
 	return done;

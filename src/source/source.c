@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "driver.h"
 #include "shutterfs/codec.h"
@@ -97,16 +96,13 @@ static int slot_take(struct source *s, struct call *c)
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
 		int64_t until = mono_us() + SLOT_SLICE_US;
-		struct timespec ts;
 
 		r = check_call(c);
 		if (r < 0 || !s->busy)
 			break;
 		if (c->deadline_us && c->deadline_us < until)
 			until = c->deadline_us;
-		ts = (struct timespec){.tv_sec = until / 1000000,
-				       .tv_nsec = until % 1000000 * 1000};
-		(void)pthread_cond_clockwait(&s->idle, &s->lock, CLOCK_MONOTONIC, &ts);
+		(void)cond_wait_until(&s->idle, &s->lock, until);
 	}
 	if (r == 0)
 		s->busy = true;

@@ -57,17 +57,13 @@ static int schedules_init(struct sync *s, const struct sync_parts *parts)
 int sync_new(const struct sync_parts *parts, struct sync **ret)
 {
 	struct sync *s = calloc(1, sizeof(*s));
-	pthread_condattr_t attr;
 	int r;
 
 	if (!s)
 		return -ENOMEM;
 	s->parts = *parts;
 	pthread_mutex_init(&s->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->wake, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	pthread_cond_init(&s->wake, NULL);
 	s->store = calloc(parts->n_stores + 1, sizeof(*s->store));
 	r = s->store ? schedules_init(s, parts) : -ENOMEM;
 	for (size_t i = 0; r == 0 && i < parts->n_stores; i++) {
@@ -338,13 +334,8 @@ static void sleep_until(struct sync *s, int64_t wall_us)
 	pause = earlier(wall_us, s->kick_us) - now_us();
 	if (pause > TICK_US)
 		pause = TICK_US;
-	if (pause > 0 && !s->stopping) {
-		int64_t until = mono_us() + pause;
-		struct timespec ts = {.tv_sec = until / 1000000,
-				      .tv_nsec = (until % 1000000) * 1000};
-
-		(void)pthread_cond_timedwait(&s->wake, &s->lock, &ts);
-	}
+	if (pause > 0 && !s->stopping)
+		(void)cond_wait_until(&s->wake, &s->lock, mono_us() + pause);
 	if (s->kick_us <= now_us()) {
 		s->uploads.due_us = earlier(s->uploads.due_us, s->kick_us);
 		s->kick_us = INT64_MAX;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shutterfs/base.h"
 
@@ -243,6 +244,33 @@ static void any_instant_can_be_written(void **state)
 	assert_true(now_us() > INT64_C(1577836800) * SEC);
 }
 
+static void *signal_it(void *cond)
+{
+	(void)usleep(20000);
+	(void)pthread_cond_signal(cond);
+	return NULL;
+}
+
+static void waits_end_by_a_signal_or_in_time(void **state)
+{
+	pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	int64_t until = mono_us() + SEC / 20;
+	pthread_t other;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&lock);
+	while (r == 0) /* it may wake for nothing */
+		r = cond_wait_until(&cond, &lock, until);
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_true(mono_us() >= until);
+	assert_int_equal(cond_wait_until(&cond, &lock, 0), -ETIMEDOUT);
+	assert_int_equal(pthread_create(&other, NULL, signal_it, &cond), 0);
+	assert_int_equal(cond_wait_until(&cond, &lock, mono_us() + 60 * SEC), 0);
+	(void)pthread_mutex_unlock(&lock);
+	(void)pthread_join(other, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +284,7 @@ int main(void)
 		cmocka_unit_test(text_is_read_in_its_common_forms),
 		cmocka_unit_test(text_that_is_no_time_is_refused),
 		cmocka_unit_test(any_instant_can_be_written),
+		cmocka_unit_test(waits_end_by_a_signal_or_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, in_prague, NULL);

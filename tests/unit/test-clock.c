@@ -15,12 +15,12 @@
 
 #define LOOK_NS 100000
 #define NS INT64_C(1000000000)
-#define WALL_S 1000000000 /* seconds since 1970 are more, and of the monotonic clock fewer */
 
 int __real_clock_gettime(clockid_t id, struct timespec *ret);
 int __real_nanosleep(const struct timespec *t, struct timespec *left);
 int __real_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
-int __real_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t);
+int __real_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t id,
+				  const struct timespec *t);
 int __real_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg);
 int __real_pthread_cond_signal(pthread_cond_t *c);
@@ -29,7 +29,8 @@ int __real_pthread_cond_broadcast(pthread_cond_t *c);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
 int __wrap_nanosleep(const struct timespec *t, struct timespec *left);
 int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
-int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t);
+int __wrap_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t id,
+				  const struct timespec *t);
 int __wrap_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg);
 int __wrap_pthread_cond_signal(pthread_cond_t *c);
@@ -151,15 +152,14 @@ int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
 	return r;
 }
 
-/* Of whichever clock the condition was made for. */
-int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *t)
+int __wrap_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t id,
+				  const struct timespec *t)
 {
-	clockid_t id = t->tv_sec >= WALL_S ? CLOCK_REALTIME : CLOCK_MONOTONIC;
 	struct waiter w = {.cond = c, .until_ns = ns_of(t) - now_ns(id) + now_ns(CLOCK_MONOTONIC)};
 	int r;
 
 	if (!begin(&w))
-		return __real_pthread_cond_timedwait(c, m, t);
+		return __real_pthread_cond_clockwait(c, m, id, t);
 	r = __real_pthread_cond_wait(c, m);
 	end(&w);
 	return r == 0 && now_ns(id) >= ns_of(t) ? ETIMEDOUT : r;
