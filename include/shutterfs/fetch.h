@@ -30,6 +30,8 @@ struct fetch *fetch_free(struct fetch *f);
 int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd) MUST_CHECK;
 /* The same from the spool and the cache alone: a file that never changes. */
 int fetch_blob(struct fetch *f, const struct snap *s, int *ret_fd) MUST_CHECK;
+/* ... and from the local stores alone: their file, which may. */
+int fetch_in_place(struct fetch *f, const struct snap *s, int *ret_fd) MUST_CHECK;
 /* What was kept of an earlier fetch_blob may serve again: it is in the cache, and not (any more) in the spool. */
 bool fetch_used(struct fetch *f, const struct snap *s);
 /* What st_blocks and the state "synced" tell. */

@@ -43,7 +43,7 @@ struct store_driver {
 	/* The whole object into `sink`; at most `max` bytes. ret_head->etag/size as the answer said. */
 	int (*get)(void *self, struct call *c, const char *key, uint64_t max, store_sink *sink,
 		   void *user, struct store_head *ret_head);
-	/* The object as a local file, read in place; NULL: the driver has no such thing. */
+	/* The object as a local file, read in place; NULL: the driver has no such thing. ret_head is without meta. */
 	int (*open_local)(void *self, const char *key, int *ret_fd, struct store_head *ret_head);
 	int (*head)(void *self, struct call *c, const char *key, struct store_head *ret);
 	/* Exactly `size` bytes of fd from offset 0; verified by the peer (SHA-256) and by us (ETag/MD5 or a re-read) before 0. */

@@ -115,7 +115,7 @@ static void why_of_place(struct call *c, const struct slot *slot, const struct p
 	call_why(c, "store \"%s\": \"%.80s\": %s", store_config(slot->store)->name, p->key, why);
 }
 
-static int fetch_in_place(struct flight *fl, const struct slot *slot, const struct place *p,
+static int check_in_place(struct flight *fl, const struct slot *slot, const struct place *p,
 			  struct call *c, int *ret_fd)
 {
 	CLEANUP(closep) int fd = -1;
@@ -240,7 +240,7 @@ static int fetch_whole(struct flight *fl, const struct slot *slot, const struct 
 int place_fetch(struct flight *fl, const struct slot *slot, const struct place *p, struct call *c,
 		int *ret_fd)
 {
-	int r = slot->local ? fetch_in_place(fl, slot, p, c, ret_fd)
+	int r = slot->local ? check_in_place(fl, slot, p, c, ret_fd)
 			    : fetch_whole(fl, slot, p, c, ret_fd);
 
 	if (r < 0 && strncmp(c->why, "store \"", 7) != 0)

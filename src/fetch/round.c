@@ -155,16 +155,20 @@ bool fetch_used(struct fetch *f, const struct snap *s)
 	return s->has_sha && cache_used(f->cache, &s->sha);
 }
 
+int fetch_in_place(struct fetch *f, const struct snap *s, int *ret_fd)
+{
+	int r = open_local_store(f, s, ret_fd);
+
+	if (r == 0)
+		atomic_fetch_add(&f->hits, 1);
+	return r;
+}
+
 int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd)
 {
 	int r = fetch_blob(f, s, ret_fd);
 
-	if (r != -ENODATA)
-		return r;
-	r = open_local_store(f, s, ret_fd);
-	if (r == 0)
-		atomic_fetch_add(&f->hits, 1);
-	return r;
+	return r == -ENODATA ? fetch_in_place(f, s, ret_fd) : r;
 }
 
 bool fetch_is_local(struct fetch *f, const struct snap *s)

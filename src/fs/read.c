@@ -116,7 +116,7 @@ static int32_t backing_of(struct fs *fs, const struct snap *s, struct handle *h)
 	if (fetch_blob(fs->parts.fetch, s, &fd) < 0) {
 		kept.stamp = 0;
 		/* not here, or not now: a read will say why */
-		(void)!fetch_local(fs->parts.fetch, s, &fd);
+		(void)!fetch_in_place(fs->parts.fetch, s, &fd);
 	}
 	backing = passthrough_enter(fs->passthrough, s->id, &kept, fd);
 	if (fd >= 0 && backing)

@@ -229,11 +229,17 @@ static void read_meta(int fd, const struct stat *st, struct store_meta *ret)
 	ret->has_sha = hex_decode(text, ret->sha.b, sizeof(ret->sha.b)) == 0;
 }
 
-static void fill_head(int fd, const struct stat *st, struct store_head *ret)
+static void head_of(const struct stat *st, struct store_head *ret)
 {
+	memset(&ret->meta, 0, sizeof(ret->meta));
 	ret->size = (uint64_t)st->st_size;
 	ret->modified_us = dir_mtime_us(st);
 	dir_etag(st, ret->etag, sizeof(ret->etag));
+}
+
+static void fill_head(int fd, const struct stat *st, struct store_head *ret)
+{
+	head_of(st, ret);
 	read_meta(fd, st, &ret->meta);
 }
 
@@ -270,7 +276,7 @@ static int dir_open_local(void *self, const char *key, int *ret_fd, struct store
 
 	if (r < 0)
 		return explain(d, &c, "opening", key, r);
-	fill_head(fd, &st, ret_head);
+	head_of(&st, ret_head);
 	*ret_fd = fd;
 	return 0;
 }
