@@ -216,6 +216,9 @@ static void tell_everything(struct notifier *n)
 	int32_t day = INT32_MIN;
 	int y, m, d;
 
+	inval_inode(n, (struct node){.kind = NODE_ROOT}, true);
+	if (!n->fs->parts.upload) /* a changed config says so; else who is in there stays */
+		inval_name(n, (struct node){.kind = NODE_ROOT}, "upload");
 	inval_inode(n, (struct node){.kind = NODE_CAMERAS}, true);
 	while (!n->stop && catalog_camera_next(cat, camera.name, false, &camera) == 0)
 		tell_days(n, (struct node){.kind = NODE_CAMERA, .id = camera.id}, NODE_CAMERA_DAY,

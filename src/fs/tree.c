@@ -343,7 +343,7 @@ static bool takes_pictures(struct node dir)
 /* The kernel is told when a listed name comes or goes; others are looked up every time. */
 static bool is_passing(struct fs *fs, struct node dir, const char *name, struct node n)
 {
-	return (n.kind == NODE_UPLOAD && dir.kind != NODE_UPLOAD) ||
+	return (n.kind == NODE_UPLOAD && n.id != 0 && dir.kind != NODE_UPLOAD) ||
 	       (n.kind == NODE_SNAP && takes_pictures(dir) && !label_lists(fs, dir, name));
 }
 

@@ -372,6 +372,11 @@ def test_a_new_config_is_taken_and_a_wrong_one_is_not(make_mount):
     m.process.popen.send_signal(signal.SIGHUP)
     wait_until(lambda: "the old one goes on" in m.log_text(), 30)
     assert m.worker() == old and len(m.snapshots()) == 2 and "cache_size" in m.log_text()
+    assert os.path.exists(m.at("upload"))
+    m.more = "upload = off"
+    m.write_config()
+    m.replace_worker("upgrade")
+    wait_until(lambda: not os.path.exists(m.at("upload")), 10)
     m.more = ""
     m.write_config()
 
