@@ -1,7 +1,9 @@
 """upload/: what real programs do when they write pictures, and what becomes of it."""
+import collections
 import datetime
 import errno
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -45,6 +47,20 @@ def check_arrived(m, made, camera="garage", where="", times=None):
             assert int(s.st_mtime) == int(os.stat(os.path.join(times, name)).st_mtime)
     assert m.errors() == []
     assert sorted(os.listdir(m.at("upload", camera, where))) == sorted(made), "nothing else is left"
+
+
+def test_what_a_copied_file_costs(make_mount, tmp_path):
+    """The kernel knows the way to it, and writes it at once: cp asks what its buffer should be."""
+    m = make_mount(options=("-o", "debug"))
+    (tmp_path / "source").mkdir()
+    for n in range(N):
+        (tmp_path / "source" / f"{n}.txt").write_bytes(bytes(200_000))
+    mark = len(m.log_text())
+    run(["cp", "-r", tmp_path / "source", m.at("upload", "garage")])
+    assert os.stat(m.at("upload", "garage", "0.txt")).st_blksize == 256 * 1024
+    asked = collections.Counter(re.findall(r"opcode: (\w+) \(\d+\)", m.log_text()[mark:]))
+    assert asked["CREATE"] == asked["WRITE"] == asked["FLUSH"] == N
+    assert asked["LOOKUP"] <= N + 3  # upload, garage
 
 
 def rsync(*args):
