@@ -17,8 +17,8 @@
 
 #define GROUP_MAX 256
 #define CHECKPOINT_PAGES 4000
-/* 32 MiB: from here on the writer itself stops to copy, so that the WAL can start over. */
-#define WAL_PAGES_MAX 8192
+/* 55 MiB: from here on the writer itself stops to copy, so that the WAL can start over. */
+#define WAL_PAGES_MAX 14000
 #define WAL_PAGES_MORE 1000
 /* So often somebody looks whether the disk is nearly full, and what is left on it at least. */
 #define WAL_PAGES_LOOK 64
