@@ -89,6 +89,8 @@ struct ingest {
 };
 
 /* ---- table.c ---- */
+/* The writer's, of a row that was made just now. */
+int entry_new(struct ingest *in, const struct upload_row *row, struct entry **ret) MUST_CHECK;
 int entry_get(struct ingest *in, int64_t id, bool writer, struct entry **ret)
 	MUST_CHECK; /* opens <state>/upload/<id> where there is one */
 void entry_put(struct ingest *in, struct entry *e, bool writer);

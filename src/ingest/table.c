@@ -23,18 +23,14 @@ static struct entry **slot_of(struct ingest *in, int64_t id)
 }
 
 /* A registered picture has no file of its own any more; a stray one (a crash between commit and unlink) is not looked at. */
-static int open_bytes(struct ingest *in, struct entry *e)
+static int open_bytes(struct ingest *in, struct entry *e, const struct upload_row *row)
 {
-	struct upload_row row;
 	char name[24];
-	int r = catalog_upload(in->cat, e->id, &row);
 
-	if (r < 0)
-		return r;
-	e->is_dir = row.is_dir;
-	e->registered = row.state == UPLOAD_REGISTERED;
-	e->snapshot = e->registered ? row.snapshot : 0;
-	e->fresh = row.state == UPLOAD_OPEN && row.due_us == 0;
+	e->is_dir = row->is_dir;
+	e->registered = row->state == UPLOAD_REGISTERED;
+	e->snapshot = e->registered ? row->snapshot : 0;
+	e->fresh = row->state == UPLOAD_OPEN && row->due_us == 0;
 	if (e->is_dir || e->registered)
 		return 0;
 	upload_file_name(e->id, name);
@@ -52,36 +48,56 @@ static void entry_free(struct entry *e)
 	free(e);
 }
 
-int entry_get(struct ingest *in, int64_t id, bool writer, struct entry **ret)
+/* `known`: its row, or NULL. */
+static int add(struct ingest *in, int64_t id, const struct upload_row *known, struct entry **ret)
 {
-	struct entry **p, *e;
+	struct upload_row row;
+	struct entry *e;
+	int r = known ? 0 : catalog_upload(in->cat, id, &row);
+
+	if (r < 0)
+		return r;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	e->id = id;
+	e->fd = -1;
+	pthread_rwlock_init(&e->lock, NULL);
+	r = open_bytes(in, e, known ? known : &row);
+	if (r < 0)
+		entry_free(e);
+	else
+		*ret = e;
+	return r;
+}
+
+static int get(struct ingest *in, int64_t id, const struct upload_row *known, bool writer,
+	       struct entry **ret)
+{
+	struct entry **p;
 	int r = 0;
 
 	pthread_mutex_lock(&in->lock);
 	p = slot_of(in, id);
-	e = *p;
-	if (!e) {
-		e = calloc(1, sizeof(*e));
-		if (e) {
-			e->id = id;
-			e->fd = -1;
-			pthread_rwlock_init(&e->lock, NULL);
-			r = open_bytes(in, e);
-		} else {
-			r = -ENOMEM;
-		}
-		if (r == 0)
-			*p = e;
-		else if (e)
-			entry_free(e);
-	}
+	if (!*p)
+		r = add(in, id, known, p);
 	if (r == 0) {
-		e->users++;
-		e->writers += writer;
-		*ret = e;
+		(*p)->users++;
+		(*p)->writers += writer;
+		*ret = *p;
 	}
 	pthread_mutex_unlock(&in->lock);
 	return r;
+}
+
+int entry_get(struct ingest *in, int64_t id, bool writer, struct entry **ret)
+{
+	return get(in, id, NULL, writer, ret);
+}
+
+int entry_new(struct ingest *in, const struct upload_row *row, struct entry **ret)
+{
+	return get(in, row->id, row, true, ret);
 }
 
 struct entry *entry_find(struct ingest *in, int64_t id)

@@ -122,7 +122,7 @@ static int make_row(struct ingest *in, int64_t parent, const char *name, bool is
 		    uid_t uid, gid_t gid, struct upload_row *ret)
 {
 	struct upload_row row = {
-		.parent = parent, .is_dir = is_dir, .mode = mode, .uid = uid, .gid = gid};
+		.parent = parent, .is_dir = is_dir, .mode = mode & 07777, .uid = uid, .gid = gid};
 	int r;
 
 	if (strlen(name) > NAME_LIMIT)
@@ -156,11 +156,15 @@ int ingest_mkdir(struct ingest *in, int64_t parent, const char *name, mode_t mod
 
 /* ---- handles ---- */
 
-static int handle_for(struct ingest *in, int64_t id, bool writer, struct upload_file **ret)
+/* `made`: the row that was made just now for a writer, or NULL. */
+static int handle_for(struct ingest *in, int64_t id, const struct upload_row *made, bool writer,
+		      struct upload_file **ret)
 {
 	struct upload_file *f = calloc(1, sizeof(*f));
-	int r = f ? entry_get(in, id, writer, &f->entry) : -ENOMEM;
+	int r = -ENOMEM;
 
+	if (f)
+		r = made ? entry_new(in, made, &f->entry) : entry_get(in, id, writer, &f->entry);
 	if (r < 0) {
 		free(f);
 		return r;
@@ -182,15 +186,17 @@ int ingest_create(struct ingest *in, int64_t parent, const char *name, int flags
 		r = catalog_upload_find(in->cat, parent, name, &row);
 		if (r == 0)
 			r = ingest_open(in, row.id, flags, &f);
+		if (r == 0)
+			r = ingest_entry(in, row.id, &row);
 	} else if (r == 0) {
-		r = handle_for(in, row.id, true, &f);
-		if (r < 0) /* no bytes, no name: the disk is full, say */
+		r = handle_for(in, row.id, &row, true, &f);
+		if (r < 0) { /* no bytes, no name: the disk is full, say */
 			(void)!catalog_upload_remove(in->cat, row.id);
-		else
+		} else {
 			f->entry->dirty = true; /* one that is never written is looked at, too */
+			entry_live(in, f->entry, &row);
+		}
 	}
-	if (r == 0)
-		r = ingest_entry(in, row.id, &row);
 	if (r < 0) {
 		if (f)
 			ingest_release(f);
@@ -257,7 +263,7 @@ int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **r
 {
 	bool writer = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	struct upload_file *f;
-	int r = handle_for(in, id, writer, &f);
+	int r = handle_for(in, id, NULL, writer, &f);
 
 	if (r < 0)
 		return r;
