@@ -131,6 +131,16 @@ static int begin(struct catalog *c, bool durable)
 	return RUN(w->db, "BEGIN IMMEDIATE");
 }
 
+/* Needs no savepoint: what it changed is undone with the transaction. */
+static int run_alone(struct db *db, struct job *j, bool *ret_dead)
+{
+	int r = j->fn(db, j->arg);
+	if (r >= 0 && sqlite3_get_autocommit(db->s))
+		r = -EIO;
+	*ret_dead = r < 0;
+	return r;
+}
+
 /* *ret_dead: the error (disk full, no memory...) took the whole transaction with it. */
 static int run_one(struct db *db, struct job *j, bool *ret_dead)
 {
@@ -172,14 +182,15 @@ static void run_group(struct catalog *c, struct job *first)
 	int64_t before = sqlite3_total_changes64(db->s);
 	int r = begin(c, durable);
 	for (struct job *j = first; j && r == 0; j = j->next) {
-		j->result = run_one(db, j, &dead);
+		j->result = first->next ? run_one(db, j, &dead) : run_alone(db, j, &dead);
 		if (dead)
 			r = j->result < 0 ? j->result : -EIO;
 	}
-	if (r == 0)
+	if (r == 0) {
 		r = commit(c, durable, before);
-	if (r < 0 || sqlite3_total_changes64(db->s) != before)
-		rows_changed(c->rows);
+		if (r < 0 || sqlite3_total_changes64(db->s) != before)
+			rows_changed(c->rows);
+	}
 	if (r == 0)
 		return;
 	c->w.no_space = r == -ENOSPC;
