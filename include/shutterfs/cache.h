@@ -31,6 +31,8 @@ int cache_open(struct cache *c, const struct sha256 *sha, int *ret_fd) MUST_CHEC
 bool cache_has(struct cache *c, const struct sha256 *sha, enum blob_area *ret_area);
 /* It is in the cache and not (any more) in the spool: a descriptor that was kept of it serves again, and eviction knows of it. */
 bool cache_used(struct cache *c, const struct sha256 *sha);
+/* Its bytes in the cache are about to be read: the disk may begin. */
+void cache_expect(struct cache *c, const struct sha256 *sha);
 
 /* Writing a blob of which at most `size_hint` bytes are expected. */
 struct blob_writer;

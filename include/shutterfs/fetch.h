@@ -34,6 +34,8 @@ int fetch_blob(struct fetch *f, const struct snap *s, int *ret_fd) MUST_CHECK;
 int fetch_in_place(struct fetch *f, const struct snap *s, int *ret_fd) MUST_CHECK;
 /* What was kept of an earlier fetch_blob may serve again: it is in the cache, and not (any more) in the spool. */
 bool fetch_used(struct fetch *f, const struct snap *s);
+/* Somebody is about to read it: where it is cached, the disk may begin. */
+void fetch_expect(struct fetch *f, const struct snap *s);
 /* What st_blocks and the state "synced" tell. */
 bool fetch_is_local(struct fetch *f, const struct snap *s);
 

@@ -10,6 +10,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+enum { EXPECT_BYTES = 1 << 20 }; /* then the kernel has seen how it is read */
+
 static const char *const area_dir[AREAS] = {[BLOB_SPOOL] = "spool", [BLOB_CACHE] = "blobs"};
 
 static int area_init(struct cache *c, enum blob_area area, const char *home)
@@ -228,6 +230,16 @@ bool cache_used(struct cache *c, const struct sha256 *sha)
 	if (use_is_old(&st))
 		(void)utimensat(AT_FDCWD, p.s, NULL, AT_SYMLINK_NOFOLLOW);
 	return true;
+}
+
+void cache_expect(struct cache *c, const struct sha256 *sha)
+{
+	struct blob_path p;
+
+	blob_path(c, BLOB_CACHE, sha, &p);
+	CLEANUP(closep) int fd = open(p.s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0)
+		(void)posix_fadvise(fd, 0, EXPECT_BYTES, POSIX_FADV_WILLNEED);
 }
 
 int cache_drop(struct cache *c, const struct sha256 *sha, enum blob_area area)

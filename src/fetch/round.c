@@ -164,6 +164,12 @@ int fetch_in_place(struct fetch *f, const struct snap *s, int *ret_fd)
 	return r;
 }
 
+void fetch_expect(struct fetch *f, const struct snap *s)
+{
+	if (s->has_sha)
+		cache_expect(f->cache, &s->sha);
+}
+
 int fetch_local(struct fetch *f, const struct snap *s, int *ret_fd)
 {
 	int r = fetch_blob(f, s, ret_fd);

@@ -60,6 +60,8 @@ struct fs {
 	pthread_cond_t idle; /* answering became 0 */
 	bool ending;         /* nothing is parked any more */
 	int64_t complained, complained_us; /* the last snapshot whose fetch failed, and when */
+	_Atomic unsigned
+		expecting; /* so many pictures that are looked up are taken to be opened next */
 	struct edit *edits;
 	struct hidden { /* texts that are away for a moment */
 		uint64_t ino;

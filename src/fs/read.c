@@ -10,6 +10,8 @@
 
 /* What a failed read did not bring the kernel asks for once more, at once: that is no second try of the reader's. */
 #define SAME_READ_US 1000000
+/* As many pictures are read in vain at most when a reader of pictures goes over to looking at them. */
+enum { EXPECTING_MAX = 8 };
 
 static int open_text(struct fs *fs, struct node n, struct fuse_file_info *fi, struct handle **ret)
 {
@@ -141,6 +143,8 @@ static void open_picture(struct fs *fs, fuse_req_t req, int64_t id, struct fuse_
 		(void)fuse_reply_err(req, fs_errno(r));
 		return;
 	}
+	if (fs->expecting < EXPECTING_MAX)
+		fs->expecting++;
 	fetch_opened(fs->parts.fetch, &s);
 	if (passthrough)
 		backing = backing_of(fs, &s, h);

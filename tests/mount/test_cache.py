@@ -1,4 +1,6 @@
 """The cache: its limit, who is evicted, who never is, and a disk that is full."""
+import ctypes
+import mmap
 import os
 import subprocess
 import time
@@ -97,6 +99,45 @@ def test_bytes_that_no_store_has_are_never_evicted(make_mount, bucket):
     assert {bucket.get(k) for k in bucket.pictures()} == set(made.values())
     for path, data in made.items():
         assert m.read(path) == data
+
+
+def in_memory(path):
+    """Whether the kernel has the file's first page; asking does not make it read."""
+    seen = ctypes.create_string_buffer(os.path.getsize(path) // mmap.PAGESIZE + 1)
+    with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY) as m:
+        page = ctypes.c_char.from_buffer(m)
+        assert ctypes.CDLL(None).mincore(ctypes.byref(page), ctypes.c_size_t(len(m)), seen) == 0
+        del page
+    return seen[0] != b"\0"
+
+
+def forget(path):
+    """The kernel's copy of its bytes."""
+    with open(path, "rb", buffering=0) as f:
+        os.fsync(f.fileno())
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def test_who_opens_what_he_looks_up_finds_the_disk_reading(make_mount, bucket):
+    made = swifts.fill(bucket, 3, width=800)
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    m.cli("scan", "cloud")
+    for path in made:
+        assert m.read(path) == made[path]
+    quiet(m)
+    m.restart()  # the kernel knows no name
+    first, second, third = made
+    file = {path: blobs(m)[pictures.sha256(made[path])] for path in made}
+    for path in file.values():
+        forget(path)
+    if in_memory(file[first]):
+        pytest.skip("the cache is on a file system without a disk")
+    assert os.stat(m.at(first)).st_size == os.path.getsize(file[first])
+    time.sleep(0.3)
+    assert not in_memory(file[first]), "nobody has opened a picture yet"
+    assert m.read(third) == made[third]
+    assert os.stat(m.at(second)).st_size == os.path.getsize(file[second])
+    wait_until(lambda: in_memory(file[second]), 5)
 
 
 @pytest.fixture
