@@ -14,8 +14,7 @@ def sent(link, mark):
 
 
 def to_plain(world, copy, source):
-    # The copy stays until the end of the case: an ext4 without a journal passes over each inode that was deleted in the last
-    # minutes, and whoever writes next would pay for it.
+    # the copy stays until the end of the case: what is deleted makes the next new file dear (cases.py)
     copy.add(PLAIN, measure.timed_run(["cp", "-r", source, world.fresh("tmp") + "/up"]))
 
 
