@@ -21,16 +21,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <turbojpeg.h>
 #include <unistd.h>
 
 /* ---- pictures ---- */
-/* The head of a grey picture and as many empty scans. */
-static size_t make_picture(uint8_t *out, uint8_t sof, unsigned w, unsigned h, int scans)
+/* A grey picture whose scan is empty. */
+static size_t make_picture(uint8_t *out, unsigned w, unsigned h)
 {
 	const uint8_t frame[] = {
-		0xff,       sof, 0, 11,   8, (uint8_t)(h >> 8), (uint8_t)h, (uint8_t)(w >> 8),
-		(uint8_t)w, 1,   1, 0x11, 0};
+		0xff,       0xc0, 0, 11,   8, (uint8_t)(h >> 8), (uint8_t)h, (uint8_t)(w >> 8),
+		(uint8_t)w, 1,    1, 0x11, 0};
 	static const uint8_t sos[] = {0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0};
 	uint8_t dqt[71] = {0xff, 0xd8, 0xff, 0xdb, 0, 67, 0};
 	size_t n = sizeof(dqt);
@@ -39,8 +38,8 @@ static size_t make_picture(uint8_t *out, uint8_t sof, unsigned w, unsigned h, in
 	memcpy(out, dqt, sizeof(dqt));
 	memcpy(out + n, frame, sizeof(frame));
 	n += sizeof(frame);
-	for (int i = 0; i < scans; i++, n += sizeof(sos))
-		memcpy(out + n, sos, sizeof(sos));
+	memcpy(out + n, sos, sizeof(sos));
+	n += sizeof(sos);
 	memcpy(out + n, "\xff\xd9", 2);
 	return n + 2;
 }
@@ -48,7 +47,7 @@ static size_t make_picture(uint8_t *out, uint8_t sof, unsigned w, unsigned h, in
 static int picture_file(unsigned w)
 {
 	uint8_t data[128];
-	size_t n = make_picture(data, 0xc0, w, 10, 1);
+	size_t n = make_picture(data, w, 10);
 	int fd = memfd_create("picture", MFD_CLOEXEC);
 
 	assert_true(fd >= 0);
@@ -169,7 +168,7 @@ static const struct attempt attempts[] = {
 };
 
 /* Runs fn in a locked child; its exit status, or 128 + the signal. */
-static int locked(bool (*fn)(int fd), int fd, struct rusage *ret)
+static int locked(bool (*fn)(int fd), int fd)
 {
 	int status;
 	pid_t pid = fork();
@@ -180,14 +179,13 @@ static int locked(bool (*fn)(int fd), int fd, struct rusage *ret)
 		_exit(fn(1));
 	}
 	assert_true(pid > 0);
-	assert_int_equal(wait4(pid, &status, 0, ret), pid);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static void a_cage_can_do_nothing(void **state)
 {
 	CLEANUP(closep) int fd = picture_file(10);
-	struct rusage used;
 
 	if (strcmp(codec_cage(), "caged") != 0) {
 		print_message("no seccomp filters on this machine\n");
@@ -196,41 +194,13 @@ static void a_cage_can_do_nothing(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
 		assert_true(attempts[i].succeeds != opens ||
 			    opens(fd)); /* else it proves nothing */
-		int r = locked(attempts[i].succeeds, fd, &used);
+		int r = locked(attempts[i].succeeds, fd);
 
 		if (r != 0)
 			fail_msg("a cage can %s (%d)", attempts[i].what, r);
 	}
 	assert_width(fd, 10); /* nothing was written */
 }
-
-#ifndef SANITIZED /* under a sanitizer there is no limit of memory, which is all that the bombs want */
-static bool decodes_bombs(int fd)
-{
-	static uint8_t bomb[1024];
-	unsigned char *out = malloc(16 * 1024 * 1024);
-	bool decoded = false;
-
-	for (int k = 0; out && k < 2; k++) {
-		size_t n = make_picture(bomb, k ? 0xc2 : 0xc0, 65500, 65500, 90);
-		tjhandle tj = tjInitDecompress();
-
-		decoded |= tjDecompress2(tj, bomb, n, out, 2048, 2048, 2048, TJPF_GRAY, 0) == 0;
-		(void)tjDestroy(tj);
-	}
-	return decoded;
-}
-
-static void bombs_go_off_inside(void **state)
-{
-	CLEANUP(closep) int fd = picture_file(10);
-	struct rusage used;
-	int r = locked(decodes_bombs, fd, &used);
-
-	assert_true(r == 0 || r == 128 + SIGXCPU || r == 128 + SIGKILL);
-	assert_true(used.ru_maxrss < 150 * 1024 /* KiB */);
-}
-#endif
 
 /* As the kernel knows them: name, limit. */
 static void the_limits_are_set(void **state)
@@ -254,9 +224,6 @@ static void the_limits_are_set(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		if (!strstr(text.data, lines[i]))
 			fail_msg("not \"%s\" in:\n%s", lines[i], text.data);
-#ifndef SANITIZED
-	assert_null(strstr(text.data, "Max address space         unlimited"));
-#endif
 }
 
 /* ---- nothing of ours is in there ---- */
@@ -413,9 +380,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cage_can_do_nothing),
-#ifndef SANITIZED
-		cmocka_unit_test(bombs_go_off_inside),
-#endif
 		cmocka_unit_test(the_limits_are_set),
 		cmocka_unit_test(the_keeper_knows_nothing),
 		cmocka_unit_test(killed_cages_are_replaced),
