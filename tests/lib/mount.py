@@ -37,9 +37,10 @@ def resends():
 
 
 def sanitized():
+    """Which sanitizer with memory of its own the program is built with: "address", "thread", or None."""
     with open(PROGRAM, "rb") as f:
         program = f.read()
-    return b"__asan_init" in program or b"__tsan_init" in program
+    return "address" if b"__asan_init" in program else "thread" if b"__tsan_init" in program else None
 
 
 def mount_entry(path):
