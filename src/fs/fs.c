@@ -123,9 +123,9 @@ int fs_new(const struct fs_parts *parts, const char *options, struct buf *err, s
 	pthread_cond_init(&fs->idle, NULL);
 	r = session_new(options, &ops, fs, err, &fs->session, &fs->choice);
 	if (r == 0)
-		r = notifier_new(fs, &fs->notifier);
-	if (r == 0)
 		r = teller_new(&fs->teller);
+	if (r == 0) /* its thread runs at once, and speaks through the teller */
+		r = notifier_new(fs, &fs->notifier);
 	if (r == 0)
 		ingest_set_annex(fs->parts.ingest, &label_annex, fs);
 	if (r < 0) {
