@@ -121,6 +121,16 @@ static const struct arrival *first_of(const struct ingest *in, int64_t id)
 	return a;
 }
 
+bool is_arriving(struct ingest *in, int64_t id)
+{
+	bool is;
+
+	pthread_mutex_lock(&in->lock);
+	is = first_of(in, id) != NULL;
+	pthread_mutex_unlock(&in->lock);
+	return is;
+}
+
 bool ingest_settled(struct ingest *in, int64_t id)
 {
 	const struct arrival *a;

@@ -103,7 +103,7 @@ static void add_sidecar(struct companions *list, const struct upload_row *row, i
 {
 	size_t at = list->n;
 
-	if (row->is_dir || row->state == UPLOAD_OPEN || list->n == ARRAY_LEN(list->item))
+	if (row->is_dir || list->n == ARRAY_LEN(list->item))
 		return;
 	for (; at > 0 && list->item[at - 1].rank > rank; at--)
 		list->item[at] = list->item[at - 1];
@@ -153,6 +153,25 @@ static void try_name(struct ingest *in, const struct upload_row *picture, int64_
 		add_sidecar(list, &row, rank);
 }
 
+/* Also one that is in line, whose row does not say so yet: whoever closed it before its picture means it to count. */
+static bool is_closed(struct ingest *in, struct upload_row *row)
+{
+	if (row->state != UPLOAD_OPEN || is_arriving(in, row->id))
+		return true;
+	/* or it was until just now */
+	return catalog_upload(in->cat, row->id, row) == 0 && row->state != UPLOAD_OPEN;
+}
+
+static void leave_closed(struct ingest *in, struct companions *list)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (is_closed(in, &list->item[i].row))
+			list->item[n++] = list->item[i];
+	list->n = n;
+}
+
 int sidecars_of(struct ingest *in, const struct upload_row *picture, struct companions *ret)
 {
 	const char *name = picture->name, *dot = strrchr(name, '.'), *count = strchr(name, '(');
@@ -171,6 +190,7 @@ int sidecars_of(struct ingest *in, const struct upload_row *picture, struct comp
 		try_name(in, picture, picture->parent, name, SIDECAR_CUT, ".json", ret);
 	if (answering_dir(in, picture->parent, "images", "labels", &labels) == 0)
 		try_name(in, picture, labels, name, stem, ".txt", ret);
+	leave_closed(in, ret);
 	return 0;
 }
 

@@ -104,6 +104,7 @@ bool entry_has_writers(struct ingest *in, const struct entry *e);
 
 /* ---- arrive.c ---- */
 void arrive(struct ingest *in, struct entry *e); /* it was closed: it is looked at soon */
+bool is_arriving(struct ingest *in, int64_t id); /* and has not been, or is just now */
 
 /* ---- consider.c ---- */
 /* Looks at an entry: registers it, takes it in as a sidecar, keeps, rejects, or says when to look again. `final`: it has been quiet. */

@@ -84,6 +84,35 @@ static void pairs_find_each_other(void **state)
 	}
 }
 
+/* A long one, so that its picture overtakes it. */
+static void a_sidecar_that_was_closed_first_counts(void **state)
+{
+	struct house *h = *state;
+	CLEANUP(buf_done) struct buf text = BUF(SIDECAR_BYTES);
+	int64_t dir;
+
+	ok(buf_str(&text, "{\"taken\": \"2019-05-06T07:08:09+00:00\", \"padding\": [1"));
+	while (text.len < SIDECAR_BYTES / 8)
+		ok(buf_str(&text, ",1"));
+	ok(buf_str(&text, "]}"));
+	ok(ingest_defer(h->in));
+	dir = make_dir(h, 0, "front");
+	for (unsigned i = 0; i < 10; i++) {
+		char name[40], data[PICTURE_MAX];
+		size_t len = picture(i, "2020:12:31 15:45:55", data);
+		struct snap snap;
+		int64_t jpg;
+
+		(void)snprintf(name, sizeof(name), "%u.json", i);
+		(void)copy_text(h, dir, name, text.data);
+		(void)snprintf(name, sizeof(name), "%u.jpg", i);
+		jpg = copy_in(h, dir, name, data, len);
+		(void)ingest_settled(h->in, 0);
+		ok(catalog_snap(h->cat, row_of(h, jpg).snapshot, &snap));
+		assert_int_equal(snap.taken_us, INT64_C(1557126489000000));
+	}
+}
+
 /* A start would pass over a row that says "rejected": its close does not return before it says something else. */
 static void what_was_refused_is_not_deferred(void **state)
 {
@@ -128,8 +157,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, house_setup, house_teardown)
 	const struct CMUnitTest tests[] = {
-		T(whoever_waits_finds_them_all),   T(uploads_have_the_machine_for_a_second),
-		T(pairs_find_each_other),          T(what_was_refused_is_not_deferred),
+		T(whoever_waits_finds_them_all),
+		T(uploads_have_the_machine_for_a_second),
+		T(pairs_find_each_other),
+		T(a_sidecar_that_was_closed_first_counts),
+		T(what_was_refused_is_not_deferred),
 		T(an_end_waits_for_those_in_line),
 	};
 
