@@ -7,8 +7,10 @@ import contextlib
 import copy
 import datetime
 import glob
+import hashlib
 import json
 import os
+import select
 import shutil
 import sqlite3
 import subprocess
@@ -19,7 +21,7 @@ import time
 import pictures
 from camera import FaultCamera
 from faults import Faults
-from mount import Mount
+from mount import Mount, abort_connection
 from named import TRASH_SECONDS, Named
 from processes import run, wait_until
 
@@ -60,6 +62,16 @@ def until_it_dies(step, *args):
         return False
 
 
+def abort_when_dead(pid, mnt):
+    """Frees who changes a directory of the killed mount while a thread of its worker tells the kernel of that one: each waits for
+    the other.  The next start would do it, but it is the users here who start it."""
+    with contextlib.suppress(ProcessLookupError):
+        fd = os.pidfd_open(pid)
+        select.select([fd], [], [])
+        os.close(fd)
+    abort_connection(mnt)
+
+
 class Life(Named, Mount):
     def __init__(self, base, bucket=None, directory=True, more="", stores="", **kw):
         base = str(base)
@@ -74,6 +86,7 @@ class Life(Named, Mount):
         self.foreign, self.seen_objects, self.texts = 0, {}, {}  # texts: {sha256: bytes} of objects
         self.kills = self.queued_at_kills = self.slowest_start = 0
         self.told = False  # a user was told of an error
+        self.freer = None
         archive = f'[store "archive"]\ndriver = dir\npath = {os.path.realpath(base)}/archive\n' if directory else ""
         super().__init__(base, stores=archive + (bucket.config() if bucket else "") + stores,
                          cameras=f'[camera "porch"]\ndriver = http\nurl = {self.camera.url}\n', start=False,
@@ -81,6 +94,14 @@ class Life(Named, Mount):
                          preload=self.faults.env(), **kw)
 
     # -- life
+
+    def start(self, timeout=60):
+        if self.freer:
+            self.freer.join()
+        super().start(timeout)
+        self.freer = threading.Thread(target=abort_when_dead, args=(self.process.pid, self.mnt), daemon=True)
+        self.freer.start()
+        return self
 
     def end(self):
         self.faults.disarm()
@@ -437,7 +458,7 @@ class Life(Named, Mount):
         missing = {a.path for a in shown}
         wait_until(lambda: missing.intersection_update(p for p in list(missing) if not os.path.exists(self.at(p))) or not missing,
                    wait, 0.1, what=lambda: f"{len(missing)} accepted: {sorted(missing)[:5]}\n{self.log_text()[-3000:]}")
-        for a in shown:
+        for a in reversed(shown):  # those that were read last in upload/ are in the cache
             assert self.read(a.path) == a.data, f"{a.path} has other bytes"
         for a in shown:
             if a.label:
@@ -481,10 +502,13 @@ class Life(Named, Mount):
         return found
 
     def bucket_objects(self):
-        """{key: sha256}; what has not changed is read once."""
+        """{key: sha256}; what has not changed is read once, and pictures not at all: an entity tag is the MD5 of the bytes there."""
         found = {}
+        tags = {f'"{hashlib.md5(a.data).hexdigest()}"': a.sha for a in self.accepted}
         for key, what in self.bucket.list(etags=True).items():
-            if (key, what) not in self.seen_objects:
+            if what in tags:
+                self.seen_objects[key, what] = tags[what]
+            elif (key, what) not in self.seen_objects:
                 body = self.bucket.get(key)
                 self.seen_objects[key, what] = pictures.sha256(body)
                 self.texts[pictures.sha256(body)] = body

@@ -1,15 +1,17 @@
 """kill -9 at chosen and at random moments: nothing accepted is lost, each store gets exactly one object, nothing is left over."""
+import shutil
 import threading
 import time
 
 import pytest
 
-from conftest import DEEP, LONG, SAMPLE, SEED, nearer
+from conftest import DEEP, LONG, SAMPLE, SEED, Done, is_ours, nearer
 from faults import CALLS
 from life import Life
 from processes import wait_until
 
-KILLS_PER_LIFE = 8
+KILLS_PER_LIFE = 4
+KINDS, LONG_KINDS = 6, (3, 4)  # one of these makes the most calls of each sort: all stores and durability = close, S3 alone
 RANDOM_SAMPLE = 400 if DEEP else SAMPLE // 2
 
 
@@ -20,17 +22,41 @@ class Lives:
         self.dir, self.swift, self.dice = tmp_path, swift, dice
         self.life, self.number, self.accepted, self.kills, self.queued, self.slowest = None, 0, 0, 0, 0, 0
         self.emptied, self.named = 0, 0
+        self.most = {}     # {what a session was like: its calls}
+        self.longest = {}  # {call: kind of life that makes the most of it}
 
-    def fresh(self, start=True):
+    def fresh(self, start=True, kind=None):
         self.end()
-        kind = self.number % 3
+        kind = self.number % KINDS if kind is None else kind
         self.number += 1
-        self.life = Life(self.dir / f"life{self.number}", bucket=self.swift.bucket() if kind != 2 else None, directory=kind != 1,
-                         more="durability = close\n" if self.number % 2 == 0 else "")
+        self.life = Life(self.dir / f"life{self.number}", bucket=self.swift.bucket() if kind % 3 != 2 else None,
+                         directory=kind % 3 != 1, more="durability = close\n" if kind % 2 else "")
+        self.life.kind = kind
         return self.life.start() if start else self.life
 
     def get(self):
         return self.fresh() if not self.life or self.life.kills >= KILLS_PER_LIFE else self.life
+
+    def reaching(self, call, nth):
+        """One whose next session is not known to end before that call."""
+        life = self.get()
+        most = self.most.get(self.like(life))
+        return self.fresh(kind=self.longest[call]) if most and most[call] < nth else life
+
+    @staticmethod
+    def like(life):
+        return life.kind, life.kills > 0
+
+    def lived(self, like):
+        """Such a session was not killed."""
+        self.most[like] = self.life.faults.counts()
+
+    def drop(self):
+        """One that a judge found wrong."""
+        life, self.life = self.life, None
+        if life:
+            life.stop(check=False)
+            life.camera.stop()
 
     def end(self):
         if self.life:
@@ -42,6 +68,7 @@ class Lives:
             self.queued += life.queued_at_kills
             self.slowest = max(self.slowest, life.slowest_start)
             life.end()
+            shutil.rmtree(life.base)
 
     def figures(self):
         self.end()
@@ -54,17 +81,19 @@ class Lives:
 def lives(tmp_path, swift, dice):
     made = Lives(tmp_path, swift, dice)
     yield made
-    if made.life:
-        made.life.stop(check=False)
-        made.life.camera.stop()
+    made.drop()
 
 
-def points(lives, dice):
-    """(call, N) of a whole session: all, or a sample that has each call."""
-    life = lives.fresh()
-    life.faults.forget()
-    assert life.session(), "the session does not work even without a kill"
-    counts = {c: n for c, n in life.faults.counts().items() if n}
+def count(lives):
+    """{call: how many a session makes that makes the most of it}"""
+    made = {}
+    for kind in LONG_KINDS:
+        life = lives.fresh(kind=kind)
+        life.faults.forget()
+        assert life.session(), "the session does not work even without a kill"
+        for call, n in life.faults.counts().items():
+            if n > made.get(call, 0):
+                made[call], lives.longest[call] = n, kind
     life.bucket.proxy.add(503)
     life.by_cp()
     life.kill_now()
@@ -72,36 +101,54 @@ def points(lives, dice):
     life.bucket.proxy.clear_rules()
     life.judge()
     assert life.emptied > 0 and len(life.kept) == 2, "the session has its trash, a query and a dataset"
-    every = [(c, n) for c in counts for n in range(1, counts[c] + 1)]
-    if DEEP:
-        return counts, every
+    return made
+
+
+def points(counts, dice):
+    """(call, N) of a whole session: all, the most frequent call's last, or a sample that has each call."""
     calls = sorted(counts)
-    picked = [(calls[i % len(calls)], dice.randint(1, counts[calls[i % len(calls)]])) for i in range(SAMPLE)]
-    dice.shuffle(picked)
-    return counts, picked
+    if not DEEP:
+        picked = [(calls[i % len(calls)], dice.randint(1, counts[calls[i % len(calls)]])) for i in range(SAMPLE)]
+        return dice.sample(picked, SAMPLE)
+    picked = [(c, n) for c in calls for n in range(1, counts[c] + 1) if is_ours(n)]
+    most = max(calls, key=counts.get)
+    return sorted(dice.sample(picked, len(picked)), key=lambda point: point[0] == most)
+
+
+def killed_at(lives, call, nth):
+    """True: a session died at that call and was judged; False: it makes fewer of them."""
+    life = lives.reaching(call, nth)
+    like = lives.like(life)
+    life.faults.forget()
+    life.faults.kill(nth, [call])
+    life.session()
+    hit = life.died()
+    if not hit:
+        lives.lived(like)
+    life.kill_now()
+    life.judge()
+    return hit
+
+
+def first_killed_at(lives, call, nth):
+    """How near to that call a session could be killed: another kind of life makes more calls."""
+    for at in (nth, *nearer(nth)):
+        if killed_at(lives, call, at):
+            return at
+    return 0
 
 
 @pytest.mark.limit(LONG or 300)
 def test_killed_at_the_nth_call(lives, dice, say):
-    counts, picked = points(lives, dice)
-    reached = killed = 0
-    for call, nth in picked:
-        for at in nearer(nth):
-            life = lives.get()
-            life.faults.kill(at, [call])
-            try:
-                life.session()
-                hit = life.died()
-                life.kill_now()
-                life.judge()
-            except AssertionError as e:
-                raise AssertionError(f"killed at {call} {at}, seed {SEED}, life {lives.number}: {e}") from e
-            reached += hit and at == nth
-            killed += hit
-            if hit:
-                break
-    say(f"{reached} of {len(picked)} points reached, {killed - reached} nearer ones; calls of a session: {counts}; {lives.figures()}")
-    assert killed == len(picked) and lives.accepted >= 20
+    counts = count(lives)
+    picked = points(counts, dice)
+    done = Done("nth_call", picked, say)
+    for call, nth in done.left():
+        with done.trying(call, nth, lives.drop) as tried:
+            tried.at = first_killed_at(lives, call, nth)
+    say(f"{done.figures()}; a session's calls: {counts}; {lives.figures()}")
+    done.end()
+    assert lives.accepted >= 20
 
 
 @pytest.mark.limit(LONG or 200)
@@ -123,27 +170,38 @@ def test_killed_right_after_a_run_of_closes(tmp_path, dice, say):
     assert unlooked, figures
 
 
+def killed_in_its_first_start(lives, nth):
+    """True: at that call; False: it makes fewer, and was killed soon after."""
+    life = lives.fresh(start=False, kind=LONG_KINDS[0])
+    life.faults.kill(nth)
+    with pytest.raises(AssertionError, match="shutterfs mount ended with -9"):
+        life.start()
+        time.sleep(0.5)  # beyond the mount, in the background
+        life.kill_now()
+        raise AssertionError("shutterfs mount ended with -9")
+    hit = life.faults.hits() > 0
+    life.faults.disarm()
+    life.detach()
+    life.start()
+    life.make_camera()
+    life.by_cp()
+    life.kill_now()
+    life.judge()
+    return hit
+
+
 @pytest.mark.limit(LONG or 120)
 def test_killed_while_it_starts_for_the_first_time(lives, dice, say):
     """The catalog is made, its layout brought up to date: a kill at any of those calls leaves something that starts."""
-    life = lives.fresh()
+    life = lives.fresh(kind=LONG_KINDS[0])
     total = sum(life.faults.counts().values())
-    for nth in range(1, total + 1) if DEEP else sorted(dice.sample(range(1, total + 1), 6)):
-        life = lives.fresh(start=False)
-        life.faults.kill(nth)
-        with pytest.raises(AssertionError, match="shutterfs mount ended with -9"):
-            life.start()
-            time.sleep(0.5)  # beyond the mount, in the background
-            life.kill_now()
-            raise AssertionError("shutterfs mount ended with -9")
-        life.faults.disarm()
-        life.detach()
-        life.start()
-        life.make_camera()
-        life.by_cp()
-        life.kill_now()
-        life.judge()
-    say(f"{total} calls of a first start; {lives.figures()}")
+    picked = [n for n in range(1, total + 1) if is_ours(n)] if DEEP else sorted(dice.sample(range(1, total + 1), 6))
+    done = Done("first_start", [("any", n) for n in picked], say)
+    for call, nth in done.left():
+        with done.trying(call, nth, lives.drop) as tried:
+            tried.at = nth if killed_in_its_first_start(lives, nth) else total
+    say(f"{done.figures()}; a first start's calls: {total}; {lives.figures()}")
+    done.end()
 
 
 def kill_after(life, accepted, seconds):
