@@ -138,7 +138,11 @@ class CountingProxy:
         if "chunked" in handler.headers.get("Transfer-Encoding", ""):
             body = self.read_chunked(handler.rfile)
         else:
-            body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+            length = int(handler.headers.get("Content-Length") or 0)
+            body = handler.rfile.read(length)
+            if len(body) < length:  # its sender is gone
+                handler.close_connection = True
+                return
         if rule and rule.do == "slow":
             release.wait(rule.seconds)
         elif rule and not rule.after and rule.do in ("hang", "close"):
