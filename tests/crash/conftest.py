@@ -11,6 +11,9 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import swift as swifts
+from light import Light
+
 DEEP = bool(os.environ.get("DEEP"))
 LONG = 100000 if DEEP or os.environ.get("CRASH_POINTS") else 0  # seconds
 SAMPLE = int(os.environ.get("CRASH_POINTS") or 12)
@@ -90,6 +93,17 @@ def nearer(nth):
     while nth > 0:
         yield nth
         nth //= 2
+
+
+@pytest.fixture(scope="session")
+def swift():
+    """For all points a server that costs little: Swift would have most of the machine."""
+    reason = None if DEEP else swifts.missing()
+    if reason:
+        pytest.skip(reason)
+    server = Light() if DEEP else swifts.Swift()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
