@@ -10,6 +10,7 @@ from mount import mount_entry
 from processes import Process, run, wait_until
 
 PAGE = 4096
+HIDDEN = ".fuse_hidden"  # libfuse's name of a file that is unlinked and still open: a cut is the end of it
 # What a cut may leave: only what was synced; all names but only synced bytes; all names, and of other bytes some pages.
 STRICT, NAMES, PAGES = "strict", "names", "pages"
 
@@ -110,7 +111,7 @@ class PowerDisk:
     def _live(self):
         top, found = os.path.join(self.backing, "live"), {}
         for where, dirs, names in os.walk(top):
-            for name in dirs + names:
+            for name in dirs + [n for n in names if not n.startswith(HIDDEN)]:
                 path = os.path.join(where, name)
                 st = os.lstat(path)
                 if stat.S_ISDIR(st.st_mode) or stat.S_ISREG(st.st_mode):
@@ -130,7 +131,7 @@ class PowerDisk:
             for entry in filter(None, entries):
                 child, kind, name = entry.decode().split(" ", 2)
                 path = os.path.join(under, name)
-                if path != ".syncfs":
+                if path != ".syncfs" and not name.startswith(HIDDEN):
                     found[path] = (kind, int(child))
                 if kind == "d":
                     walk(int(child), path)
