@@ -28,6 +28,7 @@ from processes import run, wait_until
 START_LIMIT = 5
 CAMERA = "front"
 OPEN, WAITING, REGISTERED = range(3)  # enum upload_state
+UNDONE = (OSError, AssertionError, subprocess.TimeoutExpired)  # what a step says
 
 
 class Accepted:
@@ -58,7 +59,7 @@ def until_it_dies(step, *args):
     """False: the mount went away while the step ran, so nothing is promised about it."""
     try:
         return step(*args) is not False
-    except (OSError, AssertionError, subprocess.TimeoutExpired):
+    except UNDONE:
         return False
 
 
@@ -382,8 +383,12 @@ class Life(Named, Mount):
     def session(self):
         """True: it lived to the end."""
         for step in self.steps():
-            if not until_it_dies(step):
-                return not self.died() and self._complain(step)
+            try:
+                step()
+            except UNDONE:
+                if not self._dies():
+                    raise
+                return False
         return True
 
     def second_writer(self):
@@ -391,13 +396,11 @@ class Life(Named, Mount):
         while until_it_dies(self.in_place) and until_it_dies(self.by_rename):
             time.sleep(0.05)
 
-    def _complain(self, step):
-        # a step may see the kill before we do
+    def _dies(self):
+        """A step may see the kill before we do."""
         with contextlib.suppress(AssertionError):
-            wait_until(self.died, 5, 0.02)
-            return False
-        step()  # shows what is wrong
-        return True
+            return wait_until(self.died, 5, 0.02)
+        return False
 
     # -- the judge
 
