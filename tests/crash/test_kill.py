@@ -115,9 +115,8 @@ def points(counts, dice):
     return sorted(dice.sample(picked, len(picked)), key=lambda point: point[0] == most)
 
 
-def killed_at(lives, call, nth):
+def killed_at(lives, life, call, nth):
     """True: a session died at that call and was judged; False: it makes fewer of them."""
-    life = lives.reaching(call, nth)
     like = lives.like(life)
     life.faults.forget()
     life.faults.kill(nth, [call])
@@ -132,8 +131,10 @@ def killed_at(lives, call, nth):
 
 def first_killed_at(lives, call, nth):
     """How near to that call a session could be killed: another kind of life makes more calls."""
-    for at in (nth, *nearer(nth)):
-        if killed_at(lives, call, at):
+    if killed_at(lives, lives.reaching(call, nth), call, nth):
+        return nth
+    for at in nearer(nth):
+        if killed_at(lives, lives.fresh(kind=lives.longest[call]), call, at):
             return at
     return 0
 
