@@ -347,12 +347,13 @@ static bool is_passing(struct fs *fs, struct node dir, const char *name, struct 
 	       (n.kind == NODE_SNAP && takes_pictures(dir) && !label_lists(fs, dir, name));
 }
 
-/* A name that is not there now, and whose coming nobody will tell. */
+/* A name that is not there now, and whose coming nobody will tell; or not before who makes it come, by a label, may look for it. */
 static bool comes_untold(struct fs *fs, struct node dir, const char *name)
 {
 	struct node hidden;
 
-	return dir.kind == NODE_LABEL || dir.kind == NODE_STARRED || dir.kind == NODE_QUERY ||
+	return dir.kind == NODE_LABELS || dir.kind == NODE_KIND || dir.kind == NODE_LABEL ||
+	       dir.kind == NODE_STARRED || dir.kind == NODE_QUERY ||
 	       sidecar_named(fs, dir, name, &hidden);
 }
 

@@ -363,3 +363,13 @@ def test_ten_thousand_are_renamed_at_once(make_mount):
 
 def count(m, top):
     return sum(len(os.listdir(m.at(top, day))) for day in os.listdir(m.at(top))) if os.path.isdir(m.at(top)) else 0
+
+
+def test_who_makes_a_label_finds_it(mount):
+    """Also where he had looked for it in vain, and the kernel remembers that."""
+    mount.upload("front", "a.jpg", pictures.picture(1, pictures.moment(1), "+00:00"))
+    path = mount.wait_snapshots(1)[0]
+    for n in range(200):
+        assert not os.path.exists(mount.at(f"labels/kind{n}")) and not os.path.exists(mount.at(f"labels/animal/fox{n}"))
+        os.setxattr(mount.at(path), "user.xdg.tags", f"animal/fox{n},kind{n}/x".encode())
+        assert os.path.exists(mount.at(f"labels/animal/fox{n}")) and os.path.exists(mount.at(f"labels/kind{n}/x"))

@@ -371,17 +371,22 @@ def test_hostile_cameras_cost_others_nothing(make_mount, fault_camera, capsys):
     quiet = latencies(m, cached)
     readers = [subprocess.Popen(["sh", "-c", f"while :; do cat {m.at('cameras', name, 'live.jpg')}; done"],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for name in kinds for _ in range(4)]
+    said = set()
+
+    def all_said():
+        said.update(e["subject"] for e in m.errors())
+        return all(any(name in subject for subject in said) for name in kinds)
+
     try:
         wait_until(lambda: all(c.count() for c in hostile.values()), 20)
         busy = latencies(m, cached, 100)
         peak = memory_kib(family(m.process.pid)) >> 10
+        wait_until(all_said, 20, 0.2, what=said)
     finally:
         for r in readers:
             r.kill()
             r.wait()
     assert m.snapshots("endless") + m.snapshots("slow") + m.snapshots("html") + m.snapshots("cut") == []
-    said = {e["subject"] for e in m.errors()}
-    assert all(any(name in subject for subject in said) for name in kinds), said
     warned = [line for line in m.log_text().splitlines() if " W " in line]
     assert len(warned) <= 2 * len(kinds), "each failure is told once"
     with capsys.disabled():

@@ -306,7 +306,7 @@ def test_opens_of_all_kinds_under_eviction(cold):
 
     def evictor():
         dice = random.Random(1)
-        while not stop.wait(0.02):
+        while not stop.wait(0.004):
             evicted.extend(path for path in [dice.choice(list(made))] if evict(m, made[path]))
 
     def reader(seed):
