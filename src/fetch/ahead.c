@@ -20,7 +20,7 @@
 #define GRANT_FIRST 4
 #define GRANT_MAX 16
 #define SHARE 5      /* of so many opens in no order one falls into it: else it is one of many */
-#define SURE_AFTER 4 /* hits that chance would have had */
+#define SURE_AFTER 5 /* hits that chance would have had, beyond four for each there was */
 
 /* ---- items ---- */
 
@@ -265,7 +265,7 @@ static void warm_judge(struct ahead *a, struct stream *s, bool hit)
 	s->opens++;
 	s->hits += hit;
 	s->expected += chance < 1 ? chance : 1;
-	if (s->expected >= SURE_AFTER && s->hits * 4 < s->expected) {
+	if (s->expected >= SURE_AFTER + s->hits * 4) {
 		while (s->first)
 			item_vain(a, s->first);
 		s->mode = STREAM_BARRED;

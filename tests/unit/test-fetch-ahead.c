@@ -139,6 +139,24 @@ static void loader_shuffles(void **state)
 	}
 }
 
+/* Chance meets few of what was fetched in these: that alone is no other reader. */
+static void unlucky_shuffles_are_read_ahead(void **state)
+{
+	static const unsigned unlucky[] = {8 * 7919, 18 * 7919, 24 * 7919, 31 * 7919, 112 * 7919};
+
+	for (size_t k = 0; k < ARRAY_LEN(unlucky); k++) {
+		struct sim w;
+
+		sim_new(&w, 5, 2000, 1);
+		struct reader *r = reader_new(&w, 2000, MS / 2);
+		for (int64_t i = 0; i < 2000; i++)
+			r->id[i] = 4000 + i + 1;
+		shuffle(r->id, 2000, unlucky[k]);
+		assert_true(sim_run(&w, 1000 * S) < 2000 * w.each_us * 3 / 2);
+		sim_free(&w);
+	}
+}
+
 /* ImageFolder over many classes or days, by one process and by several. */
 static void loader_shuffles_many_directories(void **state)
 {
@@ -486,6 +504,7 @@ int main(void)
 		cmocka_unit_test(thumbnailer_with_four_threads),
 		cmocka_unit_test(loader_in_order_with_four_workers),
 		cmocka_unit_test(loader_shuffles),
+		cmocka_unit_test(unlucky_shuffles_are_read_ahead),
 		cmocka_unit_test(loader_shuffles_many_directories),
 		cmocka_unit_test(random_walk_in_many_directories),
 		cmocka_unit_test(random_walk_costs_little),
