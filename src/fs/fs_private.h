@@ -184,8 +184,8 @@ struct handle *handle_new(struct fs *fs, enum handle_kind kind);
 struct handle *handle_find(struct fs *fs, uint64_t number); /* NULL: another process gave it out */
 /* From now on `h` is the one of that number; if somebody was faster, that one is returned and h is freed. */
 struct handle *handle_renumber(struct fs *fs, struct handle *h, uint64_t number);
-/* SNAP: remembers, in its number, which bytes it was opened for; before the kernel gets that. */
-void handle_mark(struct fs *fs, struct handle *h, const struct snap *s);
+/* A SNAP, whose number remembers which bytes it was opened for. */
+struct handle *handle_new_snap(struct fs *fs, const struct snap *s);
 /* Is `fd`, which the snapshot `s` is read from now, what it was opened for?  Also when another process opened it. */
 bool handle_is_for(const struct handle *h, const struct snap *s, int fd);
 void handle_free(struct fs *fs, struct handle *h); /* and its upload file */

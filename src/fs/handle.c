@@ -1,7 +1,10 @@
 /* Open files and directories: nothing in them that could not be had again from the inode.
  *
  * The kernel knows them by numbers that no two processes serving the mount give out twice, so one that this process does not know is
- * opened again: from below 32 bits that count, 15 of the process, 16 of the bytes it was opened for, HANDLE_TEXT_LOST.  Those left at the end are closed: the kernel forgets to release what is open when a mount is taken away. */
+ * opened again.  A number has, from below, 32 bits that count, 15 of the process, 16 that mark the bytes it was opened for, and
+ * HANDLE_TEXT_LOST.
+ *
+ * Those left at the end are closed: the kernel forgets to release what is open when a mount is taken away. */
 #include "nodes.h"
 
 #include <stdlib.h>
@@ -27,7 +30,8 @@ static void insert(struct fs *fs, struct handle *h, uint64_t number)
 	*bucket = h;
 }
 
-struct handle *handle_new(struct fs *fs, enum handle_kind kind)
+/* `more`: bits of its number beside those that count. */
+static struct handle *numbered(struct fs *fs, enum handle_kind kind, uint64_t more)
 {
 	struct handle *h = calloc(1, sizeof(*h));
 
@@ -38,8 +42,33 @@ struct handle *handle_new(struct fs *fs, enum handle_kind kind)
 	h->text = BUF(64 * SIDECAR_BYTES);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_mutex_lock(&fs->handle_lock);
-	insert(fs, h, ++fs->last_handle | (kind == HANDLE_EDIT ? HANDLE_TEXT_LOST : 0));
+	insert(fs, h, ++fs->last_handle | more);
 	pthread_mutex_unlock(&fs->handle_lock);
+	return h;
+}
+
+struct handle *handle_new(struct fs *fs, enum handle_kind kind)
+{
+	return numbered(fs, kind, kind == HANDLE_EDIT ? HANDLE_TEXT_LOST : 0);
+}
+
+/* Never 0, which marks nothing. */
+static uint64_t mark_of(uint64_t size, const struct sha256 *sha)
+{
+	uint64_t first = 0, mixed;
+
+	if (sha)
+		memcpy(&first, sha->b, sizeof(first));
+	mixed = (size ^ first) * UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing */
+	return (mixed >> 48 | 1) << 47;
+}
+
+struct handle *handle_new_snap(struct fs *fs, const struct snap *s)
+{
+	struct handle *h = numbered(fs, HANDLE_SNAP, mark_of(s->size, s->has_sha ? &s->sha : NULL));
+
+	if (h)
+		h->snapshot = s->id;
 	return h;
 }
 
@@ -68,22 +97,6 @@ struct handle *handle_renumber(struct fs *fs, struct handle *h, uint64_t number)
 		return h;
 	handle_free(fs, h);
 	return other;
-}
-
-/* Never 0, which marks nothing. */
-static uint64_t mark_of(uint64_t size, const struct sha256 *sha)
-{
-	uint64_t first = 0, mixed;
-
-	if (sha)
-		memcpy(&first, sha->b, sizeof(first));
-	mixed = (size ^ first) * UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing */
-	return (mixed >> 48 | 1) << 47;
-}
-
-void handle_mark(struct fs *fs, struct handle *h, const struct snap *s)
-{
-	(void)handle_renumber(fs, h, h->number | mark_of(s->size, s->has_sha ? &s->sha : NULL));
 }
 
 bool handle_is_for(const struct handle *h, const struct snap *s, int fd)

@@ -66,12 +66,10 @@ static int open_rendered(struct fs *fs, struct node n, struct fuse_file_info *fi
 static int open_snap(struct fs *fs, const struct snap *s, bool own_inode, struct fuse_file_info *fi,
 		     struct handle **ret)
 {
-	struct handle *h = handle_new(fs, HANDLE_SNAP);
+	struct handle *h = handle_new_snap(fs, s);
 
 	if (!h)
 		return -ENOMEM;
-	h->snapshot = s->id;
-	handle_mark(fs, h, s);
 	fi->keep_cache =
 		own_inode; /* a snapshot's bytes never change unannounced; those of an upload name may */
 	fi->noflush = 1;
@@ -79,28 +77,25 @@ static int open_snap(struct fs *fs, const struct snap *s, bool own_inode, struct
 	return 0;
 }
 
+static int open_snap_id(struct fs *fs, int64_t id, bool own_inode, struct fuse_file_info *fi,
+			struct handle **ret)
+{
+	struct snap s;
+	int r = catalog_snap(fs->parts.catalog, id, &s);
+
+	return r < 0 ? r : open_snap(fs, &s, own_inode, fi, ret);
+}
+
 /* For reading.  A registered one is read as its snapshot. */
 static int open_upload(struct fs *fs, int64_t id, struct fuse_file_info *fi, struct handle **ret)
 {
 	struct upload_row row;
-	struct snap s;
 	int r = upload_open(fs, (struct node){.kind = NODE_UPLOAD, .id = id}, fi, ret);
 
 	if (r != -ENODATA)
 		return r;
 	r = ingest_entry(fs->parts.ingest, id, &row);
-	if (r == 0)
-		r = catalog_snap(fs->parts.catalog, row.snapshot, &s);
-	return r < 0 ? r : open_snap(fs, &s, false, fi, ret);
-}
-
-static int open_snap_again(struct fs *fs, int64_t id, struct fuse_file_info *fi,
-			   struct handle **ret)
-{
-	struct snap s;
-	int r = catalog_snap(fs->parts.catalog, id, &s);
-
-	return r < 0 ? r : open_snap(fs, &s, true, fi, ret);
+	return r < 0 ? r : open_snap_id(fs, row.snapshot, false, fi, ret);
 }
 
 /* The kernel's number of the file to read it from without us; 0: it is to ask. */
@@ -170,7 +165,7 @@ static int open_node(struct fs *fs, struct node n, struct fuse_file_info *fi, st
 		return ops->open_write ? ops->open_write(fs, n, fi, ret) : -EROFS;
 	switch (n.kind) {
 	case NODE_SNAP:
-		return open_snap_again(fs, n.id, fi, ret);
+		return open_snap_id(fs, n.id, true, fi, ret);
 	case NODE_UPLOAD:
 		return open_upload(fs, n.id, fi, ret);
 	case NODE_SIDECAR:
@@ -251,12 +246,11 @@ struct pending_read {
 
 /* The first descriptor stays with the handle; whoever comes later closes his.  -ESTALE: its bytes are other ones than it was opened
  * for, which the reader may have begun with, and whose size the kernel goes by. */
-static int keep_fd(struct fs *fs, struct handle *h, int fd)
+static int keep_fd(struct handle *h, const struct snap *s, int fd)
 {
-	struct snap s;
-	int none = -1, r = catalog_snap(fs->parts.catalog, h->snapshot, &s);
+	int none = -1;
 
-	if (r < 0 || !handle_is_for(h, &s, fd)) {
+	if (!handle_is_for(h, s, fd)) {
 		(void)close(fd);
 		return -ESTALE;
 	}
@@ -270,9 +264,15 @@ static void read_done(struct fs *fs, fuse_req_t req, void *data, int err, int fd
 {
 	struct pending_read *p = data;
 	struct handle *h = p->handle;
+	struct snap s;
 
+	/* what was learnt by fetching it is in there now */
+	if (err == 0 && catalog_snap(fs->parts.catalog, h->snapshot, &s) < 0) {
+		(void)close(fd);
+		err = -ESTALE;
+	}
 	if (err == 0)
-		err = fd = keep_fd(fs, h, fd);
+		err = fd = keep_fd(h, &s, fd);
 	if (err >= 0) {
 		reply_fd(req, fd, p->size, p->off);
 		return;
@@ -293,7 +293,7 @@ static void read_snap(struct fs *fs, fuse_req_t req, struct handle *h, size_t si
 		if (r == 0)
 			r = fetch_local(fs->parts.fetch, &s, &fd);
 		if (r == 0)
-			r = fd = keep_fd(fs, h, fd);
+			r = fd = keep_fd(h, &s, fd);
 	}
 	if (r >= 0) {
 		reply_fd(req, fd, size, off);

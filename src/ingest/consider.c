@@ -117,7 +117,7 @@ void reschedule(struct ingest *in, const struct upload_row *row, enum upload_sta
 		int64_t after_us)
 {
 	struct entry *e;
-	int r = entry_get(in, row->id, false, &e);
+	int r = entry_get(in, row->id, NULL, false, &e);
 
 	if (r < 0) {
 		if (r != -ENOENT)
@@ -375,7 +375,7 @@ int consider(struct ingest *in, struct entry *e, bool final)
 int consider_id(struct ingest *in, int64_t id, bool final)
 {
 	struct entry *e;
-	int r = entry_get(in, id, false, &e);
+	int r = entry_get(in, id, NULL, false, &e);
 
 	if (r < 0) {
 		if (r != -ENOENT)

@@ -125,7 +125,7 @@ static void unlink_unneeded(struct ingest *in, int64_t id)
 	int r;
 
 	upload_file_name(id, name);
-	r = entry_get(in, id, false, &e);
+	r = entry_get(in, id, NULL, false, &e);
 	if (r == -ENOENT)
 		(void)unlinkat(in->dir, name, 0);
 	if (r < 0)
@@ -316,7 +316,7 @@ static void look_unscheduled(struct ingest *in, const struct upload_row *row)
 			(void)!consider_id(in, row->id, false);
 	} else if (row->state == UPLOAD_REGISTERED &&
 		   faccessat(in->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-		   entry_get(in, row->id, false, &e) == 0) {
+		   entry_get(in, row->id, NULL, false, &e) == 0) {
 		/* Committed, but not unlinked; unless somebody begins to write it again just now. */
 		pthread_rwlock_wrlock(&e->lock);
 		if (e->registered)

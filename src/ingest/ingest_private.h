@@ -89,10 +89,9 @@ struct ingest {
 };
 
 /* ---- table.c ---- */
-/* The writer's, of a row that was made just now. */
-int entry_new(struct ingest *in, const struct upload_row *row, struct entry **ret) MUST_CHECK;
-int entry_get(struct ingest *in, int64_t id, bool writer, struct entry **ret)
-	MUST_CHECK; /* opens <state>/upload/<id> where there is one */
+/* Opens <state>/upload/<id> where there is one.  known: its row, if it was made just now; or NULL. */
+int entry_get(struct ingest *in, int64_t id, const struct upload_row *known, bool writer,
+	      struct entry **ret) MUST_CHECK;
 void entry_put(struct ingest *in, struct entry *e, bool writer);
 struct entry *entry_find(struct ingest *in,
 			 int64_t id); /* only if somebody has it; entry_put after */

@@ -48,7 +48,6 @@ static void entry_free(struct entry *e)
 	free(e);
 }
 
-/* `known`: its row, or NULL. */
 static int add(struct ingest *in, int64_t id, const struct upload_row *known, struct entry **ret)
 {
 	struct upload_row row;
@@ -71,8 +70,8 @@ static int add(struct ingest *in, int64_t id, const struct upload_row *known, st
 	return r;
 }
 
-static int get(struct ingest *in, int64_t id, const struct upload_row *known, bool writer,
-	       struct entry **ret)
+int entry_get(struct ingest *in, int64_t id, const struct upload_row *known, bool writer,
+	      struct entry **ret)
 {
 	struct entry **p;
 	int r = 0;
@@ -88,16 +87,6 @@ static int get(struct ingest *in, int64_t id, const struct upload_row *known, bo
 	}
 	pthread_mutex_unlock(&in->lock);
 	return r;
-}
-
-int entry_get(struct ingest *in, int64_t id, bool writer, struct entry **ret)
-{
-	return get(in, id, NULL, writer, ret);
-}
-
-int entry_new(struct ingest *in, const struct upload_row *row, struct entry **ret)
-{
-	return get(in, row->id, row, true, ret);
 }
 
 struct entry *entry_find(struct ingest *in, int64_t id)

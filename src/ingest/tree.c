@@ -156,15 +156,12 @@ int ingest_mkdir(struct ingest *in, int64_t parent, const char *name, mode_t mod
 
 /* ---- handles ---- */
 
-/* `made`: the row that was made just now for a writer, or NULL. */
-static int handle_for(struct ingest *in, int64_t id, const struct upload_row *made, bool writer,
+static int handle_for(struct ingest *in, int64_t id, const struct upload_row *known, bool writer,
 		      struct upload_file **ret)
 {
 	struct upload_file *f = calloc(1, sizeof(*f));
-	int r = -ENOMEM;
+	int r = f ? entry_get(in, id, known, writer, &f->entry) : -ENOMEM;
 
-	if (f)
-		r = made ? entry_new(in, made, &f->entry) : entry_get(in, id, writer, &f->entry);
 	if (r < 0) {
 		free(f);
 		return r;
@@ -348,7 +345,7 @@ int ingest_truncate(struct ingest *in, int64_t id, struct upload_file *f, uint64
 
 	if (f)
 		return truncate_entry(in, f->entry, size);
-	r = entry_get(in, id, false, &e);
+	r = entry_get(in, id, NULL, false, &e);
 	if (r < 0)
 		return r;
 	in->active = true;
@@ -447,7 +444,7 @@ int ingest_set(struct ingest *in, int64_t id, const struct upload_row *row, unsi
 {
 	struct upload_row now;
 	struct entry *e;
-	int r = entry_get(in, id, false, &e);
+	int r = entry_get(in, id, NULL, false, &e);
 
 	if (r < 0)
 		return r;
