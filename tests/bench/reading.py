@@ -61,13 +61,19 @@ def epoch(world, results):
     if Bare.there():
         everyone.append(world.later(Bare(world.fresh("m"), world.tools, os.path.dirname(everyone[0].path(keys[0])))))
     few = keys[:S3FS_FILES]
+
+    def warm_up(c):
+        world.tools.io([c.path(k) for k in (few if c.name == "s3fs" else keys)], "-j", "16", "-t", "60", check=False)
+
     for c in everyone:
         c.start()
-        world.tools.io([c.path(k) for k in (few if c.name == "s3fs" else keys)], "-j", "16", "-t", "60", check=False)
+        warm_up(c)
     ours = next(c for c in everyone if c.name == SHUTTERFS)
     fetched = ours.status()["fetch"]["requests"]
     for n in range(world.sizes.rounds):
         for readers in (1, 8):
+            for c in everyone:  # the kernel's caches were dropped at the end of the round before
+                warm_up(c)
             for c in everyone:
                 order = measure.shuffled(few if c.name == "s3fs" else keys, n)
                 warm = results.case(f"warm-{readers}", f"warm epoch, random order, {readers} reader(s)", "files/s")
