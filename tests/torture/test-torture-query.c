@@ -56,12 +56,9 @@ static int try_all(struct temp *t, const struct query *q)
 	return r;
 }
 
-static int try_text(struct temp *t)
+/* r, q and why: what became of its text. */
+static int try_understood(struct temp *t, int r, struct query *q, const char *why)
 {
-	struct query *q;
-	char why[WHY_MAX];
-	int r = query_parse(text, sizeof(text) - 1, &q, why);
-
 	if (r == -EBADMSG)
 		fail_msg("%s", why);
 	if (r < 0)
@@ -71,6 +68,15 @@ static int try_text(struct temp *t)
 	return r;
 }
 
+static int try_text(struct temp *t)
+{
+	struct query *q;
+	char why[WHY_MAX];
+	int r = query_parse(text, sizeof(text) - 1, &q, why);
+
+	return try_understood(t, r, q, why);
+}
+
 static int try_words(struct temp *t)
 {
 	static const char *const word[] = {"label.label_direction:2", "camera:front"};
@@ -78,13 +84,7 @@ static int try_words(struct temp *t)
 	char why[WHY_MAX];
 	int r = query_words(word, ARRAY_LEN(word), &q, why);
 
-	if (r == -EBADMSG)
-		fail_msg("%s", why);
-	if (r < 0)
-		return r;
-	r = try_all(t, q);
-	(void)query_free(q);
-	return r;
+	return try_understood(t, r, q, why);
 }
 
 static void work(void *data)
