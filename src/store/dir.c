@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -521,8 +522,10 @@ static int put_file(struct dir *d, struct call *c, const char *key, int fd, uint
 		r = sync_parents(d, key);
 	if (r == 0)
 		r = stage(d, &s);
-	if (r == 0)
+	if (r == 0) {
+		(void)flock(s.fd, LOCK_EX | LOCK_NB); /* it has a writer, see dir_list.c */
 		r = copy_checked(c, fd, s.fd, size, sha);
+	}
 	if (r < 0)
 		return r;
 	write_meta(s.fd, sha, meta);

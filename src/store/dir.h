@@ -8,7 +8,7 @@
 
 enum { DIR_DEPTH_MAX = 32 };
 #define DIR_TEMP_PREFIX \
-	".shutterfs-" /* our half-written files, should a crash leave one: never listed */
+	".shutterfs-" /* our half-written files: never listed; one that a crash left goes when its directory is listed */
 
 struct dir {
 	const char *name;   /* the store's, for messages; borrowed from the config */

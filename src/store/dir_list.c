@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "dir.h"
@@ -81,6 +82,16 @@ static int type_of(int fd, const struct dirent *e)
 	return S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_UNKNOWN;
 }
 
+/* Takes a half-written file away, unless its writer lives, who has it locked; one whose file is taken in the moment before that
+ * puts it again. */
+static void sweep(int dir, const char *name)
+{
+	CLEANUP(closep) int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		(void)unlinkat(dir, name, 0);
+}
+
 static int names_read(DIR *dir, struct names *ret)
 {
 	for (;;) {
@@ -91,8 +102,11 @@ static int names_read(DIR *dir, struct names *ret)
 		e = readdir(dir);
 		if (!e)
 			break;
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-		    strncmp(e->d_name, DIR_TEMP_PREFIX, strlen(DIR_TEMP_PREFIX)) == 0)
+		if (strncmp(e->d_name, DIR_TEMP_PREFIX, strlen(DIR_TEMP_PREFIX)) == 0) {
+			sweep(dirfd(dir), e->d_name);
+			continue;
+		}
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		type = type_of(dirfd(dir), e);
 		if (type < 0)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -422,7 +423,6 @@ static void list_skips_what_is_no_object(void **state)
 	assert_int_equal(symlinkat("d", f->dir, "link"), 0);
 	assert_int_equal(symlinkat("d/a.jpg", f->dir, "link.jpg"), 0);
 	assert_int_equal(mkdirat(f->dir, "empty", 0700), 0);
-	assert_int_equal(write_file_atomic(f->dir, ".shutterfs-1-2-3.tmp", "x", 1, 0600), 0);
 	for (int i = 0; i < 34; i++) {
 		buf_str(&deep, i ? "/d" : "d");
 		assert_int_equal(mkdirat(f->dir, deep.data, 0700) == 0 || errno == EEXIST, true);
@@ -431,6 +431,27 @@ static void list_skips_what_is_no_object(void **state)
 	assert_int_equal(write_file_atomic(f->dir, deep.data, "x", 1, 0600), 0);
 	assert_int_equal(put_bytes(f, deep.data, "x", 1, NULL, &head), -ENAMETOOLONG);
 	assert_list(f, "", NULL, "d/a.jpg\n");
+}
+
+static void list_takes_away_what_a_killed_writer_left(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(closep) int fd = -1;
+	const char *const left = "d/.shutterfs-1-2-3.tmp", *const under_way =
+								   "d/.shutterfs-4-5-6.tmp";
+
+	put_ok(f, "d/a.jpg", "x");
+	assert_int_equal(write_file_atomic(f->dir, left, "x", 1, 0600), 0);
+	assert_int_equal(write_file_atomic(f->dir, under_way, "x", 1, 0600), 0);
+	fd = openat(f->dir, under_way, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_list(f, "", NULL, "d/a.jpg\n");
+	assert_int_equal(faccessat(f->dir, left, F_OK, 0), -1);
+	assert_int_equal(faccessat(f->dir, under_way, F_OK, 0), 0);
+	closep(&fd);
+	fd = -1;
+	assert_list(f, "", NULL, "d/a.jpg\n");
+	assert_int_equal(faccessat(f->dir, under_way, F_OK, 0), -1);
 }
 
 static void list_ends_when_told(void **state)
@@ -586,6 +607,7 @@ int main(void)
 		WITH_STORE(removed_root_is_an_error),
 		WITH_STORE(list_is_in_byte_order_of_keys),
 		WITH_STORE(list_skips_what_is_no_object),
+		WITH_STORE(list_takes_away_what_a_killed_writer_left),
 		WITH_STORE(list_ends_when_told),
 		WITH_STORE(unreadable_directory),
 		WITH_STORE(list_of_many),
