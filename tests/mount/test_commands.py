@@ -226,6 +226,20 @@ def test_status_with_and_without_a_mount(mount):
     assert mount.cli("status").returncode == 0
 
 
+def test_verbs_ask_a_mount_without_its_secrets(make_mount, bucket):
+    """Who asks may lack what systemd gave the mount: variables, credentials."""
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    put(m, 2)
+    given, m.env = m.env, {k: v for k, v in m.env.items() if not k.startswith("AWS_")}
+    m.sync()
+    assert json.loads(m.cli("status", "--json").stdout)["mountpoint"] == m.mnt
+    assert len(bucket.pictures()) == 2
+    m.stop()
+    done = m.cli("status", check=False)
+    assert done.returncode == 2 and "has no keys" in done.stderr
+    m.env = given
+
+
 def test_sync_and_scan_without_a_mount(make_mount, bucket):
     bucket.proxy.add("close", method="PUT")
     m = make_mount(stores=bucket.config(), env=bucket.env())
