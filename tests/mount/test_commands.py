@@ -156,6 +156,17 @@ def test_mount_with_nothing_open(stopped):
     stopped.cli("umount", stopped.mnt, config=False)
 
 
+def test_the_last_mount_option_counts(stopped):
+    for options, word in ((["-o", "ro", "-o", "rw"], "rw"), (["-o", "rw,ro"], "ro")):
+        stopped.cli("mount", *options, stopped.mnt)
+        try:
+            assert word in mount_entry(stopped.mnt)[5].split(",")
+        finally:
+            stopped.cli("umount", stopped.mnt, config=False)
+    # a mount under another type would be none of ours
+    assert stopped.cli("mount", "-o", "subtype=other", stopped.mnt, check=False).returncode == 2
+
+
 def test_mount_refuses_what_cannot_be(stopped, make_mount):
     done = stopped.cli("mount", stopped.path("nowhere"), check=False)
     assert done.returncode in (1, 2) and "nowhere" in done.stderr
