@@ -49,8 +49,8 @@ struct kind {
 		    void *field);
 	void (*print)(const struct key *k, const void *field, struct buf *out);
 };
-extern const struct kind kind_text, kind_path, kind_url, kind_secret, kind_duration, kind_size,
-	kind_count, kind_zone, kind_layout, kind_sidecars, kind_durability, kind_upload,
+extern const struct kind kind_text, kind_title, kind_path, kind_url, kind_secret, kind_duration,
+	kind_size, kind_count, kind_zone, kind_layout, kind_sidecars, kind_durability, kind_upload,
 	kind_path_style, kind_driver;
 
 struct key {

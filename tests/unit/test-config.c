@@ -289,6 +289,8 @@ static void errors_have_a_line(void **state)
 		 "url of camera \"a\" must begin with http"},
 		{3, "[camera \"a\"]\nurl = http://h/\ndriver = telepathy\n",
 		 "no driver \"telepathy\" for a camera: http and foscam"},
+		{3, CAMERA "title = caf\xe9\n", "\"title\" must be UTF-8"},
+		{3, CAMERA "group = caf\xe9\n", "\"group\" must be UTF-8"},
 		{3, CAMERA "interval = soon\n", "\"interval = soon\""},
 		{3, CAMERA "interval = 10\n", "not a duration"},
 		{3, CAMERA "interval = 99999999999999999d\n", "not a duration"},
