@@ -64,6 +64,10 @@ struct config {
  * Reads `file`, or the first of the places of the design when NULL (none there: embedded defaults).  On failure `err` has
  * one or more lines for people and the return is -EINVAL (wrong config), -EACCES (secret file not 0600 or not ours) or an I/O error. */
 int config_load(const char *file, struct buf *err, struct config **ret) MUST_CHECK;
+/* The same for who may only have to ask a running mount: *ret_state, the caller's, is set also when nothing but secrets is wrong,
+ * which that mount has. */
+int config_load_or_state(const char *file, struct buf *err, struct config **ret, char **ret_state)
+	MUST_CHECK;
 struct config *config_free(struct config *c); /* wipes secrets; NULL in, NULL out */
 /* The config as INI text with every secret as "****" and passwords in URLs masked. */
 int config_print(const struct config *c, struct buf *out) MUST_CHECK;

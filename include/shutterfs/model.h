@@ -25,6 +25,8 @@ bool camera_name_ok(const char *name);
 void label_name_from(const char *text, char out[LABEL_MAX + 1]);
 /* One safe UTF-8 path component: not "", ".", "..", no '/', no control bytes, at most 255. */
 bool file_name_ok(const char *name);
+/* What cameras and groups are called by people: UTF-8, at most NAME_LIMIT bytes. */
+bool title_ok(const char *text);
 /* What rsync, editors, browsers, Samba, macOS... leave while writing: kept, never registered. */
 bool upload_name_is_temporary(const char *name);
 enum upload_kind { UPLOAD_PICTURE, UPLOAD_SIDECAR, UPLOAD_OTHER };

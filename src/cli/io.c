@@ -51,6 +51,16 @@ static void send_line(struct io *io, const struct buf *line)
 	}
 }
 
+/* Nobody to tell when the terminal or a pipe's reader is gone, but a long answer may end. */
+static void break_off(struct io *io, int why)
+{
+	bool was = io->broken;
+
+	io->broken = true;
+	if (!was && why != EPIPE && !io_cancelled(io))
+		io_err(io, "cannot write to standard output: %s", strerror(why));
+}
+
 /* A reader that does not read is waited for until the verb is cancelled. */
 static void print(struct io *io, int fd, const struct buf *line)
 {
@@ -65,9 +75,8 @@ static void print(struct io *io, int fd, const struct buf *line)
 		if (at < line->len && io_cancelled(io)) /* a signal cut it short */
 			break;
 	}
-	/* nobody to tell when the terminal is gone, but a long answer may end */
 	if (at < line->len && fd == STDOUT_FILENO)
-		io->broken = true;
+		break_off(io, errno);
 }
 
 static void emit(struct io *io, bool is_err, const char *text, size_t len)

@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,11 +27,24 @@ static void catch_signals(void)
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
-static int wrong_usage(struct io *io, const struct buf *err)
+static int wrong_usage(struct io *io, const struct verb *v, const struct buf *err)
 {
 	io_err(io, "%s", err->len ? err->data : "wrong usage");
-	io_err(io, "see: shutterfs --help");
+	if (v)
+		io_err(io, "usage: shutterfs %s %s", v->name, v->args);
+	else
+		io_err(io, "see: shutterfs --help");
 	return EXIT_USAGE;
+}
+
+/* One that was closed would be given to the next file that is opened, and that would be taken for it. */
+static void open_standard(void)
+{
+	int fd = 0;
+
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR); /* stays open where it is needed */
+	closep(&fd);
 }
 
 static int run_helper(int argc, const char *const *argv, struct io *io)
@@ -41,7 +55,7 @@ static int run_helper(int argc, const char *const *argv, struct io *io)
 	int r = args_parse_helper(argc, argv, &args, &fake, &err);
 
 	if (r < 0)
-		return wrong_usage(io, &err);
+		return wrong_usage(io, NULL, &err);
 	return fake ? EXIT_DONE : cmd_mount(&args, io);
 }
 
@@ -53,7 +67,7 @@ static int run_verb(const struct verb *v, int argc, const char *const *argv, str
 
 	io->verb = v->name;
 	if (r < 0)
-		return wrong_usage(io, &err);
+		return wrong_usage(io, v, &err);
 	if (args.help) {
 		verb_print_help(v, io);
 		return EXIT_DONE;
@@ -75,7 +89,7 @@ static int run_serve(int argc, const char *const *argv, struct io *io)
 	int r = args_parse(OPT_CONFIG | OPT_MOUNT | OPT_STAY | OPT_VERBOSE, 1, 1, argc, argv, &args,
 			   &err);
 
-	return r < 0 ? wrong_usage(io, &err) : cmd_serve(&args, io);
+	return r < 0 ? wrong_usage(io, NULL, &err) : cmd_serve(&args, io);
 }
 
 static const char *base_name(const char *path)
@@ -92,34 +106,41 @@ static bool is_spec(const char *word)
 	       access(word, F_OK) == 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, const char *const *words, struct io *io)
 {
-	struct io io = {.fd = -1, .cancel = &cancelled, .verb = "shutterfs"};
-	const char *const *words = (const char *const *)argv;
 	const struct verb *v;
 
-	catch_signals();
 	if (argc > 0 && strncmp(base_name(words[0]), "mount.", 6) == 0)
-		return run_helper(argc, words, &io);
+		return run_helper(argc, words, io);
 	if (argc < 2) {
-		io_err(&io, "a verb is missing; see: shutterfs --help");
+		io_err(io, "a verb is missing; see: shutterfs --help");
 		return EXIT_USAGE;
 	}
 	if (strcmp(words[1], "--help") == 0 || strcmp(words[1], "-h") == 0) {
-		verbs_print(&io);
+		verbs_print(io);
 		return EXIT_DONE;
 	}
 	if (strcmp(words[1], "--version") == 0 || strcmp(words[1], "-V") == 0) {
-		io_out(&io, "shutterfs %s", VERSION);
+		io_out(io, "shutterfs %s", VERSION);
 		return EXIT_DONE;
 	}
 	if (strcmp(words[1], "serve") == 0)
-		return run_serve(argc - 1, words + 1, &io);
+		return run_serve(argc - 1, words + 1, io);
 	v = verb_find(words[1]);
 	if (v)
-		return run_verb(v, argc - 1, words + 1, &io);
+		return run_verb(v, argc - 1, words + 1, io);
 	if (argc > 2 && words[1][0] != '-' && is_spec(words[1]))
-		return run_helper(argc, words, &io);
-	io_err(&io, "there is no verb \"%s\"; see: shutterfs --help", words[1]);
+		return run_helper(argc, words, io);
+	io_err(io, "there is no verb \"%s\"; see: shutterfs --help", words[1]);
 	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct io io = {.fd = -1, .cancel = &cancelled, .verb = "shutterfs"};
+
+	open_standard();
+	catch_signals();
+	int status = run(argc, (const char *const *)argv, &io);
+	return io.broken && status == EXIT_DONE ? EXIT_FAILED : status;
 }

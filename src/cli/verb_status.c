@@ -6,6 +6,8 @@
 int verb_status(struct app *app, struct io *io, const struct args *args)
 {
 	CLEANUP(buf_done) struct buf text = BUF(64 * 1024 * 1024);
+	if (!app->fs) /* a mount has counted them when it began */
+		cache_recount(app->cache);
 	int r = args->given & OPT_JSON ? status_json(app, &text) : status_text(app, &text);
 
 	if (r < 0) {

@@ -115,12 +115,13 @@ static int say_busy(const struct config *conf, struct io *io)
 int cmd_verb(const struct verb *v, const struct args *args, struct io *io)
 {
 	CLEANUP(buf_done) struct buf err = BUF(65536);
+	CLEANUP(freep) char *state = NULL;
 	struct config *conf = NULL;
 	int64_t until = mono_us() + BUSY_WAIT_US;
 	struct output *output = NULL;
-	int r = config_load(args->config, &err, &conf), status = EXIT_FAILED;
+	int r = config_load_or_state(args->config, &err, &conf, &state), status = EXIT_FAILED;
 
-	if (r < 0) {
+	if (!state) {
 		io_err(io, "%s", err.len ? err.data : strerror(-r));
 		return EXIT_USAGE;
 	}
@@ -129,12 +130,16 @@ int cmd_verb(const struct verb *v, const struct args *args, struct io *io)
 		return EXIT_FAILED;
 	}
 	for (bool busy = true; busy;) {
-		r = client_run(conf->state, v, args, io, &status);
+		r = client_run(state, v, args, io, &status);
 		if (r == 0)
 			break;
 		if (r != -ENOENT && r != -ECONNREFUSED) {
-			io_err(io, "cannot ask the running mount of %s: %s", conf->state,
-			       strerror(-r));
+			io_err(io, "cannot ask the running mount of %s: %s", state, strerror(-r));
+			break;
+		}
+		if (!conf) { /* there is none that would have its secrets */
+			io_err(io, "%s", err.data);
+			status = EXIT_USAGE;
 			break;
 		}
 		status = run_here(v, conf, args, io, &busy);

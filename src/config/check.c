@@ -13,14 +13,28 @@ static bool is(const char *driver, const char *name)
 	return driver && strcmp(driver, name) == 0;
 }
 
+/* As it is written: who needs ".." or a link to get there means it. */
+static bool is_inside(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && (!path[len] || path[len] == '/') &&
+	       !strstr(path + len, "/..");
+}
+
 void check_main(struct load *l, struct draft *d)
 {
 	const struct config *c = &d->config;
 
-	if (c->state && c->cache && strcmp(c->state, c->cache) == 0)
+	if (!c->state || !c->cache)
+		return;
+	if (strcmp(c->state, c->cache) == 0)
 		load_error(
 			l, key_line(d, "cache"),
 			"state and cache are the same directory: a cache may be deleted, state not");
+	else if (is_inside(c->state, c->cache))
+		load_error(l, key_line(d, "state"),
+			   "state is inside cache: a cache may be deleted, state not");
 }
 
 static void find_password(struct load *l, struct draft *d, struct secret *password)
@@ -65,14 +79,45 @@ static void check_s3(struct load *l, struct draft *d)
 	secret_s3_keys(l, d);
 }
 
+/* A component that is "." or "..". */
+static bool leaves(const char *path)
+{
+	for (; *path; path += *path == '/') {
+		size_t len = strcspn(path, "/");
+
+		if (len >= 1 && len <= 2 && strspn(path, ".") == len)
+			return true;
+		path += len;
+	}
+	return false;
+}
+
+static void check_dir(struct load *l, struct draft *d)
+{
+	const struct store_config *s = &d->store;
+	const char *cache = l->draft[0].config.cache;
+
+	if (!s->path && !key_line(d, "path"))
+		load_error(l, d->line, "store \"%s\" has no path", d->name);
+	else if (s->path && cache && is_inside(s->path, cache))
+		load_error(
+			l, key_line(d, "path"),
+			"path of store \"%s\" is inside cache: a cache may be deleted, a store not",
+			d->name);
+	if (s->prefix && leaves(s->prefix))
+		load_error(l, key_line(d, "prefix"),
+			   "prefix of store \"%s\" must not have \".\" or \"..\" in its path",
+			   d->name);
+}
+
 void check_store(struct load *l, struct draft *d)
 {
 	const struct store_config *s = &d->store;
 
 	if (!s->driver && !key_line(d, "driver"))
 		load_error(l, d->line, "store \"%s\" has no driver: dir or s3", d->name);
-	if (is(s->driver, "dir") && !s->path && !key_line(d, "path"))
-		load_error(l, d->line, "store \"%s\" has no path", d->name);
+	if (is(s->driver, "dir"))
+		check_dir(l, d);
 	if (s->prefix && s->prefix[0] == '/')
 		load_error(l, key_line(d, "prefix"), "prefix of store \"%s\" must not begin with /",
 			   d->name);

@@ -38,6 +38,15 @@ static int read_text(struct load *l, unsigned line, const struct key *k, const c
 	return set_text(l, text, field);
 }
 
+static int read_title(struct load *l, unsigned line, const struct key *k, const char *text,
+		      void *field)
+{
+	if (!title_ok(text))
+		return load_error(l, line, "\"%s\" must be UTF-8 text of at most %d bytes", k->name,
+				  NAME_LIMIT);
+	return read_text(l, line, k, text, field);
+}
+
 static void print_text(const struct key *k, const void *field, struct buf *out)
 {
 	const char *text = *(char *const *)field;
@@ -438,6 +447,7 @@ static int read_layout(struct load *l, unsigned line, const struct key *k, const
 }
 
 const struct kind kind_text = {read_text, print_text};
+const struct kind kind_title = {read_title, print_text};
 const struct kind kind_path = {read_path, print_text};
 const struct kind kind_url = {read_url, print_url_key};
 const struct kind kind_secret = {read_secret, print_secret};

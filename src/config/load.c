@@ -44,6 +44,17 @@ int load_error(struct load *l, unsigned line, const char *fmt, ...)
 	return -EINVAL;
 }
 
+int load_lacks(struct load *l, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_error(l, line, fmt, ap);
+	va_end(ap);
+	l->lacks = true;
+	return -EINVAL;
+}
+
 int load_refused(struct load *l, unsigned line, const char *fmt, ...)
 {
 	va_list ap;
@@ -445,7 +456,7 @@ static int absolute(const char *file, char **ret)
 
 /* `file` absolute, `shown` as the user wrote it; NULL: embedded defaults. */
 static int load_text(const char *file, const char *shown, const struct buf *text, bool is_private,
-		     struct buf *err, struct config **ret)
+		     struct buf *err, struct config **ret, char **ret_state)
 {
 	CLEANUP(load_done)
 	struct load l = {.file = shown ? shown : "embedded defaults", .err = err};
@@ -463,12 +474,17 @@ static int load_text(const char *file, const char *shown, const struct buf *text
 	complete(&l);
 	if (l.fatal)
 		return l.fatal;
-	if (l.wrong || l.refused)
-		return l.wrong ? -EINVAL : -EACCES;
+	if (l.wrong)
+		return -EINVAL;
+	*ret_state = strdup(l.draft[0].config.state);
+	if (!*ret_state)
+		return -ENOMEM;
+	if (l.lacks || l.refused)
+		return l.lacks ? -EINVAL : -EACCES;
 	return assemble(&l, file, ret);
 }
 
-static int load_file(const char *file, struct buf *err, struct config **ret)
+static int load_file(const char *file, struct buf *err, struct config **ret, char **ret_state)
 {
 	CLEANUP(buf_wipe) struct buf text = BUF(FILE_BYTES);
 	CLEANUP(freep) char *path = NULL;
@@ -484,10 +500,10 @@ static int load_file(const char *file, struct buf *err, struct config **ret)
 				 r == -EFBIG ? "it is larger than 1 MiB" : strerror(-r));
 		return r;
 	}
-	return load_text(path, file, &text, file_is_private(fd), err, ret);
+	return load_text(path, file, &text, file_is_private(fd), err, ret, ret_state);
 }
 
-int config_load(const char *file, struct buf *err, struct config **ret)
+int config_load_or_state(const char *file, struct buf *err, struct config **ret, char **ret_state)
 {
 	static const char *const places[] = {"$XDG_CONFIG_HOME/shutterfs/shutterfs.conf",
 					     "/etc/shutterfs/shutterfs.conf"};
@@ -495,7 +511,7 @@ int config_load(const char *file, struct buf *err, struct config **ret)
 
 	secret_hide_proxies();
 	if (file)
-		return load_file(file, err, ret);
+		return load_file(file, err, ret, ret_state);
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		CLEANUP(freep) char *path = NULL;
 		int r = path_expand("/", places[i], &path);
@@ -503,7 +519,14 @@ int config_load(const char *file, struct buf *err, struct config **ret)
 		if (r == -ENOMEM)
 			return r;
 		if (r == 0 && (access(path, F_OK) == 0 || errno != ENOENT))
-			return load_file(path, err, ret);
+			return load_file(path, err, ret, ret_state);
 	}
-	return load_text(NULL, NULL, &nothing, false, err, ret);
+	return load_text(NULL, NULL, &nothing, false, err, ret, ret_state);
+}
+
+int config_load(const char *file, struct buf *err, struct config **ret)
+{
+	CLEANUP(freep) char *state = NULL;
+
+	return config_load_or_state(file, err, ret, &state);
 }

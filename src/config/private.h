@@ -31,9 +31,9 @@ struct load {
 	bool file_is_private;
 	struct buf *err;
 	unsigned errors;
-	bool wrong, refused; /* some error is -EINVAL, -EACCES */
-	int fatal;           /* no memory: nothing more is tried */
-	const char *p, *end; /* what is still to be read */
+	bool wrong, lacks, refused; /* some error is -EINVAL, the same of a secret, -EACCES */
+	int fatal;                  /* no memory: nothing more is tried */
+	const char *p, *end;        /* what is still to be read */
 	unsigned line;
 	bool pending; /* inih has not told yet what the last line is */
 	struct draft *draft;
@@ -49,8 +49,8 @@ struct kind {
 		    void *field);
 	void (*print)(const struct key *k, const void *field, struct buf *out);
 };
-extern const struct kind kind_text, kind_path, kind_url, kind_secret, kind_duration, kind_size,
-	kind_count, kind_zone, kind_layout, kind_sidecars, kind_durability, kind_upload,
+extern const struct kind kind_text, kind_title, kind_path, kind_url, kind_secret, kind_duration,
+	kind_size, kind_count, kind_zone, kind_layout, kind_sidecars, kind_durability, kind_upload,
 	kind_path_style, kind_driver;
 
 struct key {
@@ -74,6 +74,8 @@ unsigned key_line(const struct draft *d, const char *name); /* where it was give
 
 /* load.c: -EINVAL in all; `line` 0: the file as a whole */
 int load_error(struct load *l, unsigned line, const char *fmt, ...) PRINTF(3, 4);
+/* The same for a secret that is not there. */
+int load_lacks(struct load *l, unsigned line, const char *fmt, ...) PRINTF(3, 4);
 /* The same for a file that is not private; -EACCES. */
 int load_refused(struct load *l, unsigned line, const char *fmt, ...) PRINTF(3, 4);
 int load_no_memory(struct load *l);

@@ -146,7 +146,7 @@ void secret_from_file(struct load *l, unsigned line, const char *key, const char
 	size_t len;
 
 	if (secret_path(l, text, &path, &systemd) < 0) {
-		load_error(l, line, "\"%s = %s\" is not a path that can be used", key, text);
+		load_lacks(l, line, "\"%s = %s\" is not a path that can be used", key, text);
 		return;
 	}
 	if (!read_private(l, line, path, systemd, &b))
@@ -156,7 +156,7 @@ void secret_from_file(struct load *l, unsigned line, const char *key, const char
 		len--;
 	b.data[len] = '\0';
 	if (len == 0 || strlen(b.data) != len || strchr(b.data, '\n'))
-		load_error(l, line, "\"%s\": %s must hold one line of text", key, path);
+		load_lacks(l, line, "\"%s\": %s must hold one line of text", key, path);
 	else if (secret_set(ret, b.data) < 0)
 		load_no_memory(l);
 }
@@ -177,7 +177,7 @@ void secret_from_env(struct load *l, unsigned line, const char *key, const char 
 	const char *text = getenv(name);
 
 	if (!text || !text[0])
-		load_error(l, line, "\"%s\": the environment has no variable %s", key, name);
+		load_lacks(l, line, "\"%s\": the environment has no variable %s", key, name);
 	else if (secret_set(ret, text) < 0)
 		load_no_memory(l);
 	secret_hide_env(name);
@@ -254,7 +254,7 @@ static void keys_from_profile(struct load *l, struct draft *d, const char *profi
 	if (!read_private(l, line, path, false, &b))
 		return;
 	if (!read_profile(l, b.data, profile, &d->store) && asked)
-		load_error(l, line, "%s has no profile [%s]", path, profile);
+		load_lacks(l, line, "%s has no profile [%s]", path, profile);
 }
 
 static bool keys_from_env(struct load *l, struct store_config *s)
@@ -276,7 +276,7 @@ static bool keys_from_env(struct load *l, struct store_config *s)
 static void keys_from_files(struct load *l, struct draft *d)
 {
 	if (!d->access_key_file || !d->secret_key_file) {
-		load_error(l, d->line,
+		load_lacks(l, d->line,
 			   "store \"%s\" needs both access_key_file and secret_key_file", d->name);
 		return;
 	}
@@ -303,7 +303,7 @@ void secret_s3_keys(struct load *l, struct draft *d)
 		keys_from_profile(l, d, profile && profile[0] ? profile : "default", d->line,
 				  false);
 	if (l->errors == before && (!d->store.access_key.text || !d->store.secret_key.text))
-		load_error(
+		load_lacks(
 			l, d->line,
 			"store \"%s\" has no keys: set access_key_file and secret_key_file, AWS_ACCESS_KEY_ID and "
 			"AWS_SECRET_ACCESS_KEY, or a profile of ~/.aws/credentials",

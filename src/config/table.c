@@ -34,8 +34,8 @@ const struct key config_keys[] = {
 	{SECTION_CAMERA, "interval", &kind_duration, AT(camera.interval_us), 0, DAYS(3650), NULL, "capture on a schedule; default: on demand only"},
 	{SECTION_CAMERA, "min_interval", &kind_duration, AT(camera.min_interval_us), 0, DAYS(1), "1s", "a younger snapshot is served instead of a new capture"},
 	{SECTION_CAMERA, "timeout", &kind_duration, AT(camera.timeout_us), SECONDS(1), SECONDS(3600), "10s", "longest time of one request"},
-	{SECTION_CAMERA, "group", &kind_text, AT(camera.group), 0, 0, NULL, "free text that sidecars carry: a house, a site"},
-	{SECTION_CAMERA, "title", &kind_text, AT(camera.title), 0, 0, NULL, "name for people; default: the section's"},
+	{SECTION_CAMERA, "group", &kind_title, AT(camera.group), 0, 0, NULL, "free text that sidecars carry: a house, a site"},
+	{SECTION_CAMERA, "title", &kind_title, AT(camera.title), 0, 0, NULL, "name for people; default: the section's"},
 
 	{SECTION_STORE, "driver", &kind_driver, AT(store.driver), 0, 0, NULL, "dir or s3"},
 	{SECTION_STORE, "path", &kind_path, AT(store.path), 0, 0, NULL, "dir: the directory"},

@@ -27,12 +27,11 @@ struct fs_mount {
 /* What mount(8), fstab and systemd put on the line for themselves. */
 static bool option_for_others(const char *o)
 {
-	static const char *const word[] = {"rw",         "auto",        "noauto",        "user",
-					   "users",      "nouser",      "owner",         "group",
-					   "_netdev",    "nofail",      "defaults",      "sync",
-					   "async",      "atime",       "noatime",       "relatime",
-					   "norelatime", "strictatime", "nostrictatime", "diratime",
-					   "nodiratime", "lazytime",    "nolazytime"};
+	static const char *const word[] = {
+		"auto",     "noauto",     "user",     "users",      "nouser",      "owner",
+		"group",    "_netdev",    "nofail",   "defaults",   "sync",        "async",
+		"atime",    "noatime",    "relatime", "norelatime", "strictatime", "nostrictatime",
+		"diratime", "nodiratime", "lazytime", "nolazytime"};
 
 	if (strncmp(o, "x-", 2) == 0 || strncmp(o, "X-", 2) == 0 || strncmp(o, "comment=", 8) == 0)
 		return true;
@@ -44,21 +43,15 @@ static bool option_for_others(const char *o)
 
 static bool option_for_kernel(const char *o)
 {
-	static const char *const word[] = {"ro",
-					   "allow_other",
-					   "allow_root",
-					   "nosuid",
-					   "suid",
-					   "nodev",
-					   "dev",
-					   "noexec",
-					   "exec",
-					   "debug",
-					   "dirsync",
-					   "auto_unmount",
-					   "default_permissions"};
+	static const char *const word[] = {"ro",           "rw",
+					   "allow_other",  "allow_root",
+					   "nosuid",       "suid",
+					   "nodev",        "dev",
+					   "noexec",       "exec",
+					   "debug",        "dirsync",
+					   "auto_unmount", "default_permissions"};
 
-	if (strncmp(o, "fsname=", 7) == 0 || strncmp(o, "subtype=", 8) == 0)
+	if (strncmp(o, "fsname=", 7) == 0) /* never subtype=: mounts of ours are known by it */
 		return true;
 	for (size_t i = 0; i < ARRAY_LEN(word); i++)
 		if (strcmp(o, word[i]) == 0)

@@ -110,6 +110,19 @@ bool file_name_ok(const char *name)
 	return p - (const unsigned char *)name <= NAME_LIMIT;
 }
 
+bool title_ok(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t len;
+
+	for (; *p; p += len) {
+		len = utf8_len(p);
+		if (len == 0)
+			return false;
+	}
+	return p - (const unsigned char *)text <= NAME_LIMIT;
+}
+
 /* ".*" is what rsync, GIO, Syncthing, macOS, vim and our own writers use; 4913 is vim's probe. */
 static const char *const temporary[] = {
 	".*",           "*.tmp",        "*.temp",      "*~",         "~$*",

@@ -46,6 +46,22 @@ def test_help_and_version(stopped):
 def test_wrong_usage_is_2(stopped, args):
     done = run([PROGRAM, *args], check=False, env=stopped.env)
     assert done.returncode == 2 and done.stderr.strip() and done.stdout == ""
+    if args and args[0] in VERBS:
+        assert f"usage: shutterfs {args[0]} " in done.stderr
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure(mount):
+    def into_nothing(verb):
+        with open("/dev/full", "w") as full:
+            return subprocess.run(mount.command(verb), stdout=full, stderr=subprocess.PIPE, text=True, env=mount.env)
+
+    for running in (True, False):
+        for verb in ("status", "check", "fsck"):
+            done = into_nothing(verb)
+            assert done.returncode == 1, (verb, running)
+            assert done.stderr == "shutterfs: cannot write to standard output: No space left on device\n"
+        if running:
+            mount.stop()
 
 
 def config_says(m, text):
@@ -129,6 +145,26 @@ def test_mount_returns_once_mounted_and_umount_ends_it(stopped):
     assert stopped.report_text() == ""
     done = stopped.cli("umount", stopped.mnt, config=False, check=False)
     assert done.returncode == 1 and done.stderr.strip()
+
+
+def test_mount_with_nothing_open(stopped):
+    """As some launchers start programs: no file that the mount opens is taken for a terminal."""
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *stopped.command("mount", stopped.mnt)]
+    done = subprocess.run(closed, env=stopped.env, timeout=30)
+    assert done.returncode == 0 and stopped.is_mounted()
+    put(stopped, 1)
+    stopped.cli("umount", stopped.mnt, config=False)
+
+
+def test_the_last_mount_option_counts(stopped):
+    for options, word in ((["-o", "ro", "-o", "rw"], "rw"), (["-o", "rw,ro"], "ro")):
+        stopped.cli("mount", *options, stopped.mnt)
+        try:
+            assert word in mount_entry(stopped.mnt)[5].split(",")
+        finally:
+            stopped.cli("umount", stopped.mnt, config=False)
+    # a mount under another type would be none of ours
+    assert stopped.cli("mount", "-o", "subtype=other", stopped.mnt, check=False).returncode == 2
 
 
 def test_mount_refuses_what_cannot_be(stopped, make_mount):
@@ -224,6 +260,29 @@ def test_status_with_and_without_a_mount(mount):
     without = json.loads(mount.cli("status", "--json").stdout)
     assert without["snapshots"] == 3 and not without["mountpoint"] and not without["worker"]
     assert mount.cli("status").returncode == 0
+
+
+def test_status_without_a_mount_counts_what_waits(make_mount, bucket):
+    bucket.proxy.add("close", method="PUT")
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    put(m, 3)
+    spool = m.status()["spool"]
+    m.stop()
+    assert spool["files"] == 3 and json.loads(m.cli("status", "--json").stdout)["spool"] == spool
+
+
+def test_verbs_ask_a_mount_without_its_secrets(make_mount, bucket):
+    """Who asks may lack what systemd gave the mount: variables, credentials."""
+    m = make_mount(stores=bucket.config(), env=bucket.env())
+    put(m, 2)
+    given, m.env = m.env, {k: v for k, v in m.env.items() if not k.startswith("AWS_")}
+    m.sync()
+    assert json.loads(m.cli("status", "--json").stdout)["mountpoint"] == m.mnt
+    assert len(bucket.pictures()) == 2
+    m.stop()
+    done = m.cli("status", check=False)
+    assert done.returncode == 2 and "has no keys" in done.stderr
+    m.env = given
 
 
 def test_sync_and_scan_without_a_mount(make_mount, bucket):

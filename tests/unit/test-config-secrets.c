@@ -117,6 +117,31 @@ static void systemd_credentials_come_first(void **state)
 	unsetenv("CREDENTIALS_DIRECTORY");
 }
 
+static void who_asks_a_mount_needs_no_secrets(void **state)
+{
+	static const char *const lacking[] = {
+		CAMERA "password_file = nowhere.secret\n",
+		CAMERA "password_env = NO_SUCH_VARIABLE\n",
+		"[store \"s\"]\ndriver = s3\nbucket = b\n",
+		CAMERA "password_env = NO_SUCH_VARIABLE\nurl = http://twice/\n"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lacking); i++) {
+		CLEANUP(buf_done) struct buf err = BUF(4096), text = BUF(4096);
+		CLEANUP(freep) char *where = NULL;
+		struct config *c = NULL;
+
+		assert_int_equal(buf_printf(&text, "[shutterfs]\nstate = st\n%s", lacking[i]), 0);
+		write_text("shutterfs.conf", text.data, 0600);
+		assert_true(config_load_or_state(conf, &err, &c, &where) < 0);
+		assert_null(c);
+		assert_true(err.len > 0);
+		if (i + 1 < ARRAY_LEN(lacking))
+			assert_path(where, "st");
+		else /* more than that is wrong */
+			assert_null(where);
+	}
+}
+
 static void passwords_in_the_config(void **state)
 {
 	CLEANUP(buf_done) struct buf err = BUF(4096);
@@ -282,6 +307,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(the_environment_shows_no_secret_that_was_taken,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(systemd_credentials_come_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_asks_a_mount_needs_no_secrets, setup, teardown),
 		cmocka_unit_test_setup_teardown(passwords_in_the_config, setup, teardown),
 		cmocka_unit_test_setup_teardown(s3_keys_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(shown_without_secrets, setup, teardown),
