@@ -116,6 +116,9 @@ def test_sidecars_option(make_mount, how):
         sidecar = os.path.splitext(os.path.basename(name))[0] + ".json"
         assert (sidecar in listing(m, os.path.dirname(name))) == (how == "list")
         assert os.path.exists(m.at(os.path.dirname(name), sidecar)) == (how != "off")
+        if how != "off":
+            s = os.stat(m.at(os.path.dirname(name), sidecar))
+            assert s.st_nlink == (len(shot.names) if how == "list" else 1), "as many as it is listed under"
 
 
 def test_ghost_directory(mount):
