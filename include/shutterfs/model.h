@@ -18,7 +18,8 @@
 #define PICTURE_BYTES (256u * 1024 * 1024)
 
 /* ---- names ---- */
-/* A camera's name from anything: bytes outside A-Za-z0-9_- become '-', cut at 64; "" gives "camera". */
+/* A camera's name from anything: characters outside A-Za-z0-9_- become '-' (as do bytes that are not
+ * UTF-8), cut at 64; "" gives "camera". */
 void camera_name_from(const char *title, char out[CAMERA_MAX + 1]);
 bool camera_name_ok(const char *name);
 /* Labels become directory names: '/', control bytes and bad UTF-8 become '-', no leading '.', no trailing '.' or ' '. */

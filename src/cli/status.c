@@ -93,6 +93,7 @@ static void json_camera(void *user, const struct camera_row *row)
 
 	json_object(j, NULL);
 	json_string(j, "name", row->name);
+	json_string(j, "title", row->title[0] ? row->title : row->name);
 	json_int(j, "snapshots", row->snapshots);
 	json_time(j, "last_capture", row->last_capture_us);
 	json_string(j, "error", text_or_null(row->error));

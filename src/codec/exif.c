@@ -19,6 +19,8 @@ static bool ascii(ExifData *d, ExifTag tag, char *out, size_t size)
 	ExifEntry *e = exif_content_get_entry(d->ifd[EXIF_IFD_EXIF], tag);
 	size_t len;
 
+	if (!e) /* where some programs put it, by mistake */
+		e = exif_content_get_entry(d->ifd[EXIF_IFD_0], tag);
 	if (!e || e->format != EXIF_FORMAT_ASCII || !e->data || e->size == 0)
 		return false;
 	len = strnlen((const char *)e->data, e->size);
@@ -93,8 +95,9 @@ bool exif_taken(const uint8_t *data, size_t len, struct civil *ret, bool *ret_ha
 
 	if (!d || len > 64 * 1024)
 		return false;
-	/* It would "repair" by inventing entries. */
+	/* It would "repair" by inventing entries, and pass over those that stand elsewhere. */
 	exif_data_unset_option(d, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
+	exif_data_unset_option(d, EXIF_DATA_OPTION_IGNORE_UNKNOWN_TAGS);
 	exif_data_load_data(d, data, (unsigned)len);
 	if (!ascii(d, EXIF_TAG_DATE_TIME_ORIGINAL, date, sizeof(date)) || !parse_date(date, &c))
 		return false;

@@ -103,8 +103,9 @@ static int add_sidecar(struct exchange *x, const struct snap *snap, const struct
 	(void)snprintf(why, WHY_MAX, "the picture has all of it already");
 	if (r == -EINVAL || r == -E2BIG) {
 		*ret = TAKEN_BAD;
-		(void)snprintf(why, WHY_MAX,
-			       "it has more labels, or longer ones, than can be kept");
+		(void)snprintf(
+			why, WHY_MAX,
+			"it has more labels, documents or other members than fit into a sidecar of 1 MiB");
 		return 0;
 	}
 	return r;

@@ -72,6 +72,8 @@ int fs_sidecar_attr(struct fs *fs, const struct snap *s, struct stat *st, double
 	if (r < 0)
 		return r;
 	base_attr(fs, n, S_IFREG | 0644, st);
+	if (fs->parts.sidecars == SIDECARS_LIST) /* else it has one name, or ghosts */
+		st->st_nlink = s->links;
 	st->st_size = (off_t)text.len;
 	st->st_blocks = (blkcnt_t)((text.len + 511) / 512);
 	set_times(st, s->taken_us, s->registered_us);

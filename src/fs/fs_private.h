@@ -96,6 +96,10 @@ static inline bool fs_settled_at(struct fs *fs, struct node n)
 	return ingest_settled(fs->parts.ingest, n.kind == NODE_UPLOAD ? n.id : 0);
 }
 
+/* ---- statx.c ---- */
+/* True: the message was a statx, and is answered. */
+bool statx_answered(struct fs *fs, int fd, const void *request, ssize_t len);
+
 /* ---- teller.c: writes notifications ---- */
 struct teller;
 /* BYTES: that a picture has others now; waits in the kernel for who reads it.  Each lane keeps its order. */

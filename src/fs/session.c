@@ -154,7 +154,9 @@ static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
 	if (len > MAX_REQUEST)
 		len = MAX_REQUEST;
 	make_present(buf, len);
-	n = read(fd, buf, len);
+	do
+		n = read(fd, buf, len);
+	while (statx_answered(fs, fd, buf, n));
 	resent = n >= (ssize_t)sizeof(*head) && (head->unique & UNIQUE_RESENT);
 	return n;
 }

@@ -110,7 +110,6 @@ static int register_new(struct ingest *in, struct entry *e, const struct upload_
 		return r;
 	struct registration reg = {
 		.camera = camera,
-		.title = camera,
 		.group = group_of(in, camera),
 		.taken_us = when.taken_us,
 		.zone_min = when.zone_min,

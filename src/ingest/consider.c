@@ -162,8 +162,9 @@ void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MA
 	memcpy(title, path, n);
 	title[n] = '\0';
 	camera_name_from(title, name);
-	if (!file_name_ok(title))
-		memcpy(title, name, strlen(name) + 1);
+	/* Whoever says the name says nothing new: the title that somebody gave stays. */
+	if (!file_name_ok(title) || strcmp(title, name) == 0)
+		title[0] = '\0';
 }
 
 int upload_origin(const char *path, struct buf *out)
@@ -239,7 +240,7 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 	camera_of(path, title, camera);
 	struct registration reg = {
 		.camera = camera,
-		.title = title,
+		.title = title[0] ? title : NULL,
 		.group = group_of(in, camera),
 		.taken_us = when.taken_us,
 		.zone_min = when.zone_min,

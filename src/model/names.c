@@ -53,8 +53,12 @@ void camera_name_from(const char *title, char out[CAMERA_MAX + 1])
 
 	if (!*title)
 		title = "camera";
-	for (i = 0; title[i] && i < CAMERA_MAX; i++)
-		out[i] = camera_byte(title[i]) ? title[i] : '-';
+	for (i = 0; *title && i < CAMERA_MAX; i++) {
+		size_t len = utf8_len((const unsigned char *)title);
+
+		out[i] = camera_byte(*title) ? *title : '-';
+		title += len ? len : 1;
+	}
 	out[i] = '\0';
 }
 

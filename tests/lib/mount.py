@@ -33,9 +33,14 @@ def unfit():
     return None
 
 
+def kernel():
+    """Its version, as (6, 9)."""
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+
+
 def resends():
     """Kernel 6.9 can ask again what a worker left unanswered."""
-    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 9)
+    return kernel() >= (6, 9)
 
 
 def sanitized():

@@ -108,6 +108,17 @@ def test_hostile_label_names_stay_inside(mount):
     assert os.stat(mount.at("labels/object/ok", path.split("/")[2], os.path.basename(path))).st_ino == inode
 
 
+def test_one_that_fills_the_mebibyte_leaves_no_room_for_the_facts(mount):
+    for name, size in (("a", 1_000_000), ("b", 1_040_000)):
+        mount.upload("front", name + ".json", b'{"starred":true,"note":"' + b"x" * size + b'"}')
+        mount.upload("front", name + ".jpg", pictures.picture(ord(name), pictures.moment(ord(name)), "+00:00"))
+    a, b = mount.wait_snapshots(2)
+    assert (mount.sidecar(a)["note"], mount.sidecar(a)["starred"]) == ("x" * 1_000_000, True)
+    wait_until(lambda: mount.errors(), 10)
+    assert "note" not in mount.sidecar(b)
+    assert [(e["subject"], "members than fit into" in e["error"]) for e in mount.errors()] == [("upload/front/b.json", True)]
+
+
 def test_sidecars_of_other_people_are_understood(mount):
     """Shapes seen in the wild: plain words as labels, MegaDetector's and Frigate's fields do not break anything."""
     for n, text in enumerate(('{"labels":["cat","dog"]}', '{"tags":["cat"],"title":"x"}', '{"label":"person","score":0.5}')):

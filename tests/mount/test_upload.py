@@ -317,13 +317,24 @@ def test_mkdir_registers_a_camera(mount):
     os.mkdir(mount.at("upload/new cam: ü"))
     wait_until(lambda: len(os.listdir(mount.at("cameras"))) == 1, 5)
     name, = os.listdir(mount.at("cameras"))
-    assert name.startswith("new-cam-") and name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+    assert name == "new-cam---", "one - for each character"
     mount.upload("new cam: ü", "a.jpg", pictures.picture(1, pictures.moment(1), "+00:00"))
     assert mount.wait_snapshots(1)[0].startswith(f"cameras/{name}/")
     os.mkdir(mount.at("upload/" + "n" * 100))
     wait_until(lambda: "n" * 64 in os.listdir(mount.at("cameras")), 5)
+    mount.upload(name, "b.jpg", pictures.picture(2, pictures.moment(2), "+00:00"))
+    mount.wait_snapshots(2)
     mount.restart()
     assert sorted(os.listdir(mount.at("cameras"))) == sorted([name, "n" * 64])
+    assert {c["name"]: c["title"] for c in mount.status()["cameras"]} == {name: "new cam: ü", "n" * 64: "n" * 100}
+
+
+def test_an_upload_leaves_the_title_of_the_config(make_mount):
+    m = make_mount(cameras='[camera "front"]\nurl = http://127.0.0.1:9/\ntitle = Front door\n')
+    m.upload("front", "a.jpg", pictures.picture(1, pictures.moment(1), "+00:00"))
+    m.wait_snapshots(1)
+    assert [c["title"] for c in m.status()["cameras"]] == ["Front door"]
+    assert m.cli("search", "door").stdout == m.snapshots()[0] + "\n"
 
 
 def test_nested_directories(mount, source):

@@ -318,17 +318,12 @@ static void le(struct buf *b, uint32_t v, int n)
 		buf_add(b, &(uint8_t){(uint8_t)v}, 1);
 }
 
-/* A little-endian TIFF: IFD0 with a pointer to the EXIF IFD that has the entries. */
-static void make_exif(struct buf *b, const struct entry *e, size_t n)
-{
-	const uint32_t ifd0 = 8, exif = ifd0 + 2 + 12 + 4;
-	uint32_t data = exif + 2 + 12 * (uint32_t)n + 4;
+enum { IFD0 = 8, EXIF_IFD = IFD0 + 2 + 12 + 4 };
 
-	b->len = 0;
-	buf_add(b, "Exif\0\0II*\0", 10);
-	le(b, ifd0, 4);
-	le(b, 1, 2);
-	le(b, 0x8769, 2), le(b, 4, 2), le(b, 1, 4), le(b, exif, 4), le(b, 0, 4);
+static void make_ifd(struct buf *b, uint32_t at, const struct entry *e, size_t n)
+{
+	uint32_t data = at + 2 + 12 * (uint32_t)n + 4;
+
 	le(b, (uint32_t)n, 2);
 	for (size_t i = 0; i < n; i++) {
 		le(b, e[i].tag, 2), le(b, e[i].type, 2), le(b, e[i].count, 4);
@@ -340,6 +335,22 @@ static void make_exif(struct buf *b, const struct entry *e, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (e[i].text && e[i].count > 4)
 			buf_add(b, e[i].text, e[i].count);
+}
+
+static void make_tiff(struct buf *b)
+{
+	b->len = 0;
+	buf_add(b, "Exif\0\0II*\0", 10);
+	le(b, IFD0, 4);
+}
+
+/* A little-endian TIFF: IFD0 with a pointer to the EXIF IFD that has the entries. */
+static void make_exif(struct buf *b, const struct entry *e, size_t n)
+{
+	make_tiff(b);
+	le(b, 1, 2);
+	le(b, 0x8769, 2), le(b, 4, 2), le(b, 1, 4), le(b, EXIF_IFD, 4), le(b, 0, 4);
+	make_ifd(b, EXIF_IFD, e, n);
 }
 
 static bool exif_of(const struct entry *e, size_t n, struct jpeg_info *info)
@@ -387,6 +398,26 @@ static void exif_times(void **state)
 	assert_string_equal(iso,
 			    "2020-07-01T15:45:55.123456+02:00"); /* no such zone: the mount's */
 	assert_true(EXIF_OF(&i, DATE("1975:05:05 01:02:03")));   /* a scanned print */
+}
+
+/* Some programs write all entries there. */
+static void exif_times_in_ifd0(void **state)
+{
+	CLEANUP(buf_done) struct buf seg = BUF(65000);
+	CLEANUP(buf_done) struct buf b = BUF(1024 * 1024);
+	struct jpeg_info i;
+	char iso[ISO_MAX], why[WHY_MAX];
+
+	make_tiff(&seg);
+	make_ifd(&seg, IFD0,
+		 (const struct entry[]){DATE("2020:07:01 15:45:55"), ZONE("-05:30"),
+					SUBSEC("123456")},
+		 3);
+	with_segment(&b, 0xe1, seg.data, seg.len);
+	assert_int_equal(probe(b.data, b.len, &i, why), 0);
+	assert_true(i.has_exif_time);
+	iso_format(i.exif_taken_us, i.exif_zone_min, iso);
+	assert_string_equal(iso, "2020-07-01T15:45:55.123456-05:30");
 }
 
 static void absurd_exif_times(void **state)
@@ -454,6 +485,7 @@ int main(void)
 		cmocka_unit_test(unreadable_input_is_no_verdict),
 		cmocka_unit_test(larger_than_the_limit),
 		cmocka_unit_test(exif_times),
+		cmocka_unit_test(exif_times_in_ifd0),
 		cmocka_unit_test(absurd_exif_times),
 		cmocka_unit_test(hostile_exif),
 	};

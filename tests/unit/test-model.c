@@ -36,7 +36,9 @@ static void cameras_get_plain_names(void **state)
 	check_camera("Front Door.1", "Front-Door-1");
 	check_camera("", "camera");
 	check_camera("../../etc", "------etc");
-	check_camera("k\xc3\xa1men", "k--men");
+	check_camera("k\xc3\xa1men", "k-men");
+	check_camera("\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80.1", "-----1");
+	check_camera("\xe6\x97", "--");
 	check_camera("\xff\n\x7f", "---");
 	memset(lots, 'x', sizeof(lots) - 1);
 	lots[sizeof(lots) - 1] = '\0';
