@@ -248,7 +248,7 @@ def test_status_with_and_without_a_mount(mount):
             "fetch", "upload"}
     assert set(with_mount) == keys == set(mount.status())
     assert set(with_mount["stores"][0]) == {"name", "driver", "objects", "queued", "failed", "last_scan", "error"}
-    assert set(with_mount["cameras"][0]) == {"name", "snapshots", "last_capture", "error"}
+    assert set(with_mount["cameras"][0]) == {"name", "title", "snapshots", "last_capture", "error"}
     assert set(with_mount["queue"]) == {"waiting", "failed", "oldest_s"}
     assert set(with_mount["cache"]) == {"bytes", "limit", "files"} and set(with_mount["spool"]) == {"bytes", "files"}
     assert set(with_mount["fetch"]) >= {"requests", "bytes", "hits", "errors", "in_flight"}
