@@ -60,7 +60,7 @@ class Done:
             assert tried.at, "not one call was met"
         except WRONG as e:
             where = "".join(traceback.format_exception(e, limit=-4))
-            self.failed.append(f"killed at {call} {nth}, seed {SEED}, part {PART}/{PARTS}: {where}")
+            self.failed.append(f"at {call} {nth}, seed {SEED}, part {PART}/{PARTS}: {where}")
             self.say(f"FAILED: {self.failed[-1]}")
             self._note(call, nth, "failed")
             drop()

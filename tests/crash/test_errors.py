@@ -5,12 +5,11 @@ import subprocess
 
 import pytest
 
-from conftest import DEEP, LONG, SAMPLE, SEED, nearer
+from conftest import DEEP, LONG, SAMPLE, Done, is_ours, nearer
 from life import Life
 from test_kill import lives  # noqa: F401, the fixture
 
 ERRORS = (errno.EIO, errno.ENOSPC)
-SESSIONS_PER_LIFE = 6
 REPEATS = (1, 1, 3, 12)  # calls that fail in a row
 
 
@@ -32,36 +31,46 @@ def everything(life):
         patient(life, step)
 
 
+def points(counts, dice):
+    """(call:error, N) of a session: all, or a sample."""
+    names = [errno.errorcode[e] for e in ERRORS]
+    if not DEEP:
+        calls = dice.choices(sorted(counts), k=SAMPLE // 4)
+        return [(f"{c}:{dice.choice(names)}", dice.randint(1, counts[c])) for c in calls]
+    every = [(f"{c}:{name}", n) for c in counts for name in names for n in range(1, counts[c] + 1) if is_ours(n)]
+    return dice.sample(every, len(every))
+
+
+def failed_at(life, call, error, nth):
+    """How near to that call a session met the error, 0: not at all; what it left is judged."""
+    met = 0
+    for at in nearer(nth):
+        life.faults.fail(at, error, [call], REPEATS[nth % len(REPEATS)])
+        everything(life)
+        if life.faults.hits():
+            met = at
+            break
+    life.faults.disarm()
+    life.judge_running(leftovers=False)  # what could not be removed is, at the next start
+    life.kill_now()
+    life.judge()
+    return met
+
+
 @pytest.mark.limit(LONG or 300)
 def test_an_error_at_the_nth_call(lives, dice, say):
     life = lives.fresh()
     life.faults.forget()
     assert life.session()
     counts = {c: n for c, n in life.faults.counts().items() if n}
-    if DEEP:
-        picked = [(c, n, e) for c in counts for n in range(1, counts[c] + 1) for e in ERRORS]
-    else:
-        calls = sorted(counts)
-        picked = [(c, dice.randint(1, counts[c]), dice.choice(ERRORS)) for c in dice.choices(calls, k=SAMPLE // 4)]
-    hit = 0
-    for number, (call, nth, error) in enumerate(picked):
-        life = lives.fresh() if number % SESSIONS_PER_LIFE == 0 else life
-        repeat = dice.choice(REPEATS)
-        try:
-            for at in nearer(nth):
-                life.faults.fail(at, error, [call], repeat)
-                everything(life)
-                if life.faults.hits():
-                    hit += 1
-                    break
-            life.faults.disarm()
-            life.judge_running(leftovers=False)  # what could not be removed is, at the next start
-            life.kill_now()
-            life.judge()
-        except AssertionError as e:
-            raise AssertionError(f"{errno.errorcode[error]} x{repeat} at {call} {nth}, seed {SEED}, life {lives.number}: {e}") from e
-    say(f"{hit} of {len(picked)} errors met; {lives.figures()}")
-    assert hit == len(picked) and lives.accepted >= 20
+    done = Done("errors", points(counts, dice), say)
+    for what, nth in done.left():
+        call, name = what.split(":")
+        with done.trying(what, nth, lives.drop) as tried:
+            tried.at = failed_at(lives.get(), call, getattr(errno, name), nth)
+    say(f"{done.figures()}; {lives.figures()}")
+    done.end()
+    assert lives.accepted >= 20
 
 
 class SmallLife(Life):
