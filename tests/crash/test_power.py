@@ -12,7 +12,7 @@ from life import CAMERA, Accepted, Life, picture, until_it_dies
 from power import NAMES, PAGES, STRICT, PowerDisk
 from processes import wait_until
 
-CUTS = 500 if DEEP else int(os.environ.get("CRASH_CUTS") or 6)
+CUTS = int(os.environ.get("CRASH_CUTS") or (500 if DEEP else 6))
 MARGIN = 1.5  # seconds after close: the promised one, and half of one for a busy machine
 
 
