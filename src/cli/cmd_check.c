@@ -61,13 +61,10 @@ static void probe(void *arg)
 	pthread_mutex_lock(p->lock);
 	if (r >= 0)
 		io_out(p->io, "ok: %s \"%s\"", is_store ? "store" : "camera", name);
-	else if (!is_store && !err.len && c.why[0])
-		io_err(p->io, "%s", c.why); /* begins with the camera's name */
+	else if (err.len || c.why[0]) /* both begin with what they are about */
+		io_err(p->io, "%s", err.len ? err.data : c.why);
 	else
-		io_err(p->io, "%s \"%s\": %s", is_store ? "store" : "camera", name,
-		       err.len    ? err.data
-		       : c.why[0] ? c.why
-				  : strerror(-r));
+		io_err(p->io, "%s \"%s\": %s", is_store ? "store" : "camera", name, strerror(-r));
 	/* cameras sleep and are switched off: a config is right without them */
 	if (r < 0 && err.len)
 		*p->status = EXIT_USAGE;

@@ -91,7 +91,7 @@ int verb_scan(struct app *app, struct io *io, const struct args *args)
 	}
 	r = sync_scan(app->sync, name, &c, io_sync_progress, io, &n);
 	if (r < 0)
-		return fail(io, name, &c, r);
+		return fail(io, "scan", &c, r);
 	say_counts(io, name, &n);
 	return EXIT_DONE;
 }
