@@ -19,13 +19,13 @@ from processes import children, wait_until
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 SECONDS = 60 * MINUTES
 SEED = int(os.environ.get("SEED", random.randrange(1 << 30)))
-KILLING, WARM = 0.4, 0.5       # parts of the time: kills end, watching begins at the earliest
+KILLING, WARM = 0.4, 0.6       # parts of the time: kills end, watching begins at the earliest
 KILL_EVERY = 45 if MINUTES <= 10 else 70  # a worker that lives for a minute is a good one; of others seven may die in a row
 READS, UPLOADS = 20, 2         # a second
 FAULTS = 0.03                  # of the requests
 OLD = 150                      # pictures that were there before
 LONG = MINUTES >= 60
-FILL = 15000 if LONG else 0    # uploads for the last worker before it is watched: for about 10,000 its caches grow
+FILL = 15000 if LONG else 2000  # uploads and reads for the last worker before it is watched: for about 10,000 its caches grow
 SLOPE, NOISE = 1, 2 if LONG else 8  # MiB an hour, and what the time cannot tell from it
 WAL, LATEST = 64 << 20, 60     # bytes; seconds
 SLACK = 32                     # descriptors and threads: connections and threads come and go; one lost in 100 uses is seen
@@ -94,9 +94,11 @@ class Soak:
     def fill(self):
         """Once kills are over."""
         self.stop.wait(SECONDS * KILLING)
+        dice = random.Random(SEED)
         for _ in range(FILL):
             n, data = self.send_one()
             self.remember(n, pictures.sha256(data))
+            self.read(dice)
         self.filled.set()
 
     def upload(self, dice):
