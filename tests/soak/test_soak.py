@@ -26,7 +26,7 @@ FAULTS = 0.03                  # of the requests
 OLD = 150                      # pictures that were there before
 LONG = MINUTES >= 60
 FILL = 15000 if LONG else 2000  # uploads and reads for the last worker before it is watched: for about 10,000 its caches grow
-SLOPE, NOISE = 1, 2 if LONG else 8  # MiB an hour, and what the time cannot tell from it
+SLOPE, NOISE = 1, 2 if LONG else 16  # MiB an hour, and what the time cannot tell from it: sanitizers take three times what caches hold
 WAL, LATEST = 64 << 20, 60     # bytes; seconds
 SLACK = 32                     # descriptors and threads: connections and threads come and go; one lost in 100 uses is seen
 
