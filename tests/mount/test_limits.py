@@ -299,6 +299,7 @@ def test_a_state_disk_that_turns_read_only(ext4_mount, cloud):
     for n in range(100, 105):
         m.upload("front", f"{n}.jpg", picture(n))
         accepted[place(n)] = picture(n)
+    read_all(m, accepted)  # registered, which a moment later it could not be
     os.sync()
     subprocess.run(["mount", "-o", "remount,abort", where], stderr=subprocess.DEVNULL)
     fails(errno.EROFS, os.mkdir, where / "try")
