@@ -105,7 +105,7 @@ static void strangers_by_layout_name_and_date(void **state)
 		     ->listed;
 	assert_null(l->error);
 	assert_null(l->stem);
-	assert_string_equal(l->camera, "Garten-S--d");
+	assert_string_equal(l->camera, "Garten-S-d");
 	assert_string_equal(l->title, "Garten S\xc3\xbc"
 				      "d");
 	assert_int_equal(l->taken_us, MODIFIED - 55123456);
