@@ -12,10 +12,17 @@
 #define KEY_MAX 1024   /* bytes of an object's key in a store */
 #define NAME_LIMIT 255 /* bytes of one file name */
 #define SIDECAR_BYTES (1024 * 1024)
+/* What is said of one that does not fit into them. */
+#define SIDECAR_FULL "has more labels, documents or other members than fit into a sidecar of 1 MiB"
 #define DOCUMENTS_BYTES (960 * 1024) /* of all documents of one picture, as an array */
 #define COMMENT_MAX 65535            /* bytes: what an xattr can hold */
 #define RATING_MAX 10
 #define PICTURE_BYTES (256u * 1024 * 1024)
+
+/* ---- text ---- */
+/* Bytes of the UTF-8 character at `text`, which ends in NUL; 0: overlong, a surrogate, beyond U+10FFFF or cut short. */
+size_t utf8_len(const char *text);
+bool text_ok(const char *s, size_t max); /* valid UTF-8 of at most max bytes; NULL is not */
 
 /* ---- names ---- */
 /* A camera's name from anything: characters outside A-Za-z0-9_- become '-' (as do bytes that are not
@@ -26,8 +33,6 @@ bool camera_name_ok(const char *name);
 void label_name_from(const char *text, char out[LABEL_MAX + 1]);
 /* One safe UTF-8 path component: not "", ".", "..", no '/', no control bytes, at most 255. */
 bool file_name_ok(const char *name);
-/* What cameras and groups are called by people: UTF-8, at most NAME_LIMIT bytes. */
-bool title_ok(const char *text);
 /* What rsync, editors, browsers, Samba, macOS... leave while writing: kept, never registered. */
 bool upload_name_is_temporary(const char *name);
 enum upload_kind { UPLOAD_PICTURE, UPLOAD_SIDECAR, UPLOAD_OTHER };

@@ -70,7 +70,8 @@ int camera_ensure(struct db *db, const char *name, const char *title, const char
 		  bool listed, int64_t *ret_id)
 {
 	int64_t id, max = listed ? CAMERAS_MAX - CAMERAS_KEPT : CAMERAS_MAX;
-	if (!camera_name_ok(name) || (title && !title_ok(title)) || (group && !title_ok(group)))
+	if (!camera_name_ok(name) || (title && !text_ok(title, NAME_LIMIT)) ||
+	    (group && !text_ok(group, NAME_LIMIT)))
 		return -EINVAL;
 	int r = ONE(db, &id, "SELECT id FROM camera WHERE name = ?1", T(name));
 	if (r == -ENOENT)

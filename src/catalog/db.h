@@ -88,7 +88,6 @@ int emit_query(struct db *db, int64_t query, const char *name) MUST_CHECK;
 int emit_labels(struct db *db, int64_t kind, int64_t label, const char *name) MUST_CHECK;
 
 /* ---- text that comes from outside ---- */
-bool text_ok(const char *s, size_t max); /* valid UTF-8 of at most max bytes; NULL is not */
 /* An error message for keeping: valid, one line, cut; NULL: "". */
 void text_clip(const char *s, char out[256]);
 

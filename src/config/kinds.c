@@ -41,7 +41,7 @@ static int read_text(struct load *l, unsigned line, const struct key *k, const c
 static int read_title(struct load *l, unsigned line, const struct key *k, const char *text,
 		      void *field)
 {
-	if (!title_ok(text))
+	if (!text_ok(text, NAME_LIMIT))
 		return load_error(l, line, "\"%s\" must be UTF-8 text of at most %d bytes", k->name,
 				  NAME_LIMIT);
 	return read_text(l, line, k, text, field);

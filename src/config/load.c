@@ -20,50 +20,22 @@ enum {
 
 /* ---- errors ---- */
 
-static void PRINTF(3, 0) add_error(struct load *l, unsigned line, const char *fmt, va_list ap)
+int load_fail(struct load *l, enum load_fault fault, unsigned line, const char *fmt, ...)
 {
 	char text[1024];
-
-	if (++l->errors > ERRORS_SHOWN)
-		return;
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	if (line)
-		(void)buf_printf(l->err, "%s:%u: %s\n", l->file, line, text);
-	else
-		(void)buf_printf(l->err, "%s: %s\n", l->file, text);
-}
-
-int load_error(struct load *l, unsigned line, const char *fmt, ...)
-{
 	va_list ap;
 
-	va_start(ap, fmt);
-	add_error(l, line, fmt, ap);
-	va_end(ap);
-	l->wrong = true;
-	return -EINVAL;
-}
-
-int load_lacks(struct load *l, unsigned line, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_error(l, line, fmt, ap);
-	va_end(ap);
-	l->lacks = true;
-	return -EINVAL;
-}
-
-int load_refused(struct load *l, unsigned line, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_error(l, line, fmt, ap);
-	va_end(ap);
-	l->refused = true;
-	return -EACCES;
+	l->faults |= fault;
+	if (++l->errors <= ERRORS_SHOWN) {
+		va_start(ap, fmt);
+		(void)vsnprintf(text, sizeof(text), fmt, ap);
+		va_end(ap);
+		if (line)
+			(void)buf_printf(l->err, "%s:%u: %s\n", l->file, line, text);
+		else
+			(void)buf_printf(l->err, "%s: %s\n", l->file, text);
+	}
+	return fault == LOAD_REFUSED ? -EACCES : -EINVAL;
 }
 
 int load_no_memory(struct load *l)
@@ -474,13 +446,13 @@ static int load_text(const char *file, const char *shown, const struct buf *text
 	complete(&l);
 	if (l.fatal)
 		return l.fatal;
-	if (l.wrong)
+	if (l.faults & LOAD_WRONG)
 		return -EINVAL;
 	*ret_state = strdup(l.draft[0].config.state);
 	if (!*ret_state)
 		return -ENOMEM;
-	if (l.lacks || l.refused)
-		return l.lacks ? -EINVAL : -EACCES;
+	if (l.faults)
+		return l.faults & LOAD_LACKS ? -EINVAL : -EACCES;
 	return assemble(&l, file, ret);
 }
 

@@ -31,9 +31,9 @@ struct load {
 	bool file_is_private;
 	struct buf *err;
 	unsigned errors;
-	bool wrong, lacks, refused; /* some error is -EINVAL, the same of a secret, -EACCES */
-	int fatal;                  /* no memory: nothing more is tried */
-	const char *p, *end;        /* what is still to be read */
+	unsigned faults;     /* enum load_fault: what errors there were */
+	int fatal;           /* no memory: nothing more is tried */
+	const char *p, *end; /* what is still to be read */
 	unsigned line;
 	bool pending; /* inih has not told yet what the last line is */
 	struct draft *draft;
@@ -72,12 +72,17 @@ const char *key_like(enum section section,
 		     const char *name); /* a key that may have been meant; NULL */
 unsigned key_line(const struct draft *d, const char *name); /* where it was given; 0: it was not */
 
-/* load.c: -EINVAL in all; `line` 0: the file as a whole */
-int load_error(struct load *l, unsigned line, const char *fmt, ...) PRINTF(3, 4);
-/* The same for a secret that is not there. */
-int load_lacks(struct load *l, unsigned line, const char *fmt, ...) PRINTF(3, 4);
-/* The same for a file that is not private; -EACCES. */
-int load_refused(struct load *l, unsigned line, const char *fmt, ...) PRINTF(3, 4);
+/* load.c: tells an error; `line` 0: the file as a whole */
+enum load_fault {
+	LOAD_WRONG = 1,   /* -EINVAL */
+	LOAD_LACKS = 2,   /* -EINVAL: a secret is not there */
+	LOAD_REFUSED = 4, /* -EACCES: a file is not private */
+};
+int load_fail(struct load *l, enum load_fault fault, unsigned line, const char *fmt, ...)
+	PRINTF(4, 5);
+#define load_error(l, ...) load_fail(l, LOAD_WRONG, __VA_ARGS__)
+#define load_lacks(l, ...) load_fail(l, LOAD_LACKS, __VA_ARGS__)
+#define load_refused(l, ...) load_fail(l, LOAD_REFUSED, __VA_ARGS__)
 int load_no_memory(struct load *l);
 void draft_done(struct draft *d);
 

@@ -103,9 +103,7 @@ static int add_sidecar(struct exchange *x, const struct snap *snap, const struct
 	(void)snprintf(why, WHY_MAX, "the picture has all of it already");
 	if (r == -EINVAL || r == -E2BIG) {
 		*ret = TAKEN_BAD;
-		(void)snprintf(
-			why, WHY_MAX,
-			"it has more labels, documents or other members than fit into a sidecar of 1 MiB");
+		(void)snprintf(why, WHY_MAX, "it " SIDECAR_FULL);
 		return 0;
 	}
 	return r;

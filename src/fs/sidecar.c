@@ -53,9 +53,7 @@ static int commit(struct fs *fs, struct node n, const char *text, size_t len)
 		r = catalog_edit_sidecar(fs->parts.catalog, n.id, &s, BY);
 	if (r == -EINVAL || r == -E2BIG) {
 		broken = true;
-		(void)snprintf(
-			why, sizeof(why),
-			"has more labels, documents or other members than fit into a sidecar of 1 MiB");
+		(void)snprintf(why, sizeof(why), SIDECAR_FULL);
 	}
 	if (r == -EEXIST)
 		(void)snprintf(why, sizeof(why), "has a document twice");

@@ -209,7 +209,7 @@ static int reading_open(struct ingest *in, const struct upload_row *row, struct 
 	ret->x = (struct exchange){
 		.cat = in->cat, .by = "labels.json", .trash_us = in->conf->trash_us};
 	if (strchr(path.data, '/')) { /* directly in upload/ it may speak of any camera's */
-		camera_of(path.data, title, ret->camera);
+		(void)camera_of(path.data, title, ret->camera);
 		ret->x.camera = ret->camera;
 	}
 	return session_load(in, row->parent, &ret->session);

@@ -151,7 +151,7 @@ void try_later(struct ingest *in, const struct upload_row *row, int err)
 }
 
 /* "front/2026/a.jpg": the first directory names the camera; a file in upload/ itself belongs to the camera "upload". */
-void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MAX + 1])
+const char *camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MAX + 1])
 {
 	size_t n = strcspn(path, "/");
 
@@ -163,8 +163,7 @@ void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MA
 	title[n] = '\0';
 	camera_name_from(title, name);
 	/* Whoever says the name says nothing new: the title that somebody gave stays. */
-	if (!file_name_ok(title) || strcmp(title, name) == 0)
-		title[0] = '\0';
+	return file_name_ok(title) && strcmp(title, name) != 0 ? title : NULL;
 }
 
 int upload_origin(const char *path, struct buf *out)
@@ -237,10 +236,10 @@ static int register_picture(struct ingest *in, struct entry *e, const struct upl
 		r = upload_origin(path, &origin);
 	if (r < 0)
 		return r;
-	camera_of(path, title, camera);
+	const char *received = camera_of(path, title, camera);
 	struct registration reg = {
 		.camera = camera,
-		.title = title[0] ? title : NULL,
+		.title = received,
 		.group = group_of(in, camera),
 		.taken_us = when.taken_us,
 		.zone_min = when.zone_min,

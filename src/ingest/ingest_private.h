@@ -126,8 +126,9 @@ void set_state(struct ingest *in, const struct upload_row *row, enum upload_stat
 	       int64_t snapshot, const char *error);
 bool path_is_temporary(const char *path);
 const char *group_of(const struct ingest *in, const char *camera);
-/* A camera's name, and what was received as its title, from the first part of a path; "": that is its name, or cannot be kept. */
-void camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MAX + 1]);
+/* A camera's name, and what was received as its title, from the first part of a path.  `title` is returned; NULL: it is the name, or
+ * cannot be kept. */
+const char *camera_of(const char *path, char title[NAME_LIMIT + 1], char name[CAMERA_MAX + 1]);
 
 struct registration;
 /* The bytes are whole and hashed: into the spool, into the catalog, out of upload/. */

@@ -266,9 +266,7 @@ void consider_sidecar(struct ingest *in, struct entry *e, const struct upload_ro
 			  "has a document twice (\"documents\": one created_by, direction and "
 			  "speed): remove one of the two");
 	else if (r == -EINVAL || r == -E2BIG)
-		set_state(
-			in, row, UPLOAD_REJECTED, 0,
-			"has more labels, documents or other members than fit into a sidecar of 1 MiB");
+		set_state(in, row, UPLOAD_REJECTED, 0, SIDECAR_FULL);
 	else if (broken && final)
 		set_state(in, row, UPLOAD_REJECTED, 0, why);
 	else if (broken)

@@ -102,9 +102,8 @@ static int ensure_camera(struct ingest *in, const char *dir)
 	if (upload_name_is_temporary(dir))
 		return 0;
 	(void)snprintf(path, sizeof(path), "%s/", dir);
-	camera_of(path, title, camera);
-	return catalog_camera_ensure(in->cat, camera, title[0] ? title : NULL, group_of(in, camera),
-				     &id);
+	const char *received = camera_of(path, title, camera);
+	return catalog_camera_ensure(in->cat, camera, received, group_of(in, camera), &id);
 }
 
 /* Uploads leave some of the disk to the rows that it takes to send them: or what fills it could never leave. */

@@ -8,9 +8,9 @@
 
 #include "shutterfs/model.h"
 
-/* Bytes of the UTF-8 character at s; 0: overlong, a surrogate, beyond U+10FFFF or cut short. */
-static size_t utf8_len(const unsigned char *s)
+size_t utf8_len(const char *text)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t least;
@@ -35,6 +35,18 @@ static size_t utf8_len(const unsigned char *s)
 	return 0;
 }
 
+bool text_ok(const char *s, size_t max)
+{
+	if (!s || strnlen(s, max + 1) > max)
+		return false;
+	for (size_t n; *s; s += n) {
+		n = utf8_len(s);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
 /* C0, DEL, and C1 (in UTF-8: C2 80..9F). */
 static bool is_control(const unsigned char *s)
 {
@@ -54,7 +66,7 @@ void camera_name_from(const char *title, char out[CAMERA_MAX + 1])
 	if (!*title)
 		title = "camera";
 	for (i = 0; *title && i < CAMERA_MAX; i++) {
-		size_t len = utf8_len((const unsigned char *)title);
+		size_t len = utf8_len(title);
 
 		out[i] = camera_byte(*title) ? *title : '-';
 		title += len ? len : 1;
@@ -79,7 +91,7 @@ void label_name_from(const char *text, char out[LABEL_MAX + 1])
 	size_t n = 0;
 
 	while (*p) {
-		size_t len = utf8_len(p), used = len ? len : 1;
+		size_t len = utf8_len((const char *)p), used = len ? len : 1;
 		bool keep = len > 0 && *p != '/' && !is_control(p) && !(n == 0 && *p == '.');
 
 		if (n + (keep ? len : 1) > LABEL_MAX)
@@ -105,26 +117,13 @@ bool file_name_ok(const char *name)
 	if (!*p || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return false;
 	while (*p) {
-		size_t len = utf8_len(p);
+		size_t len = utf8_len((const char *)p);
 
 		if (len == 0 || *p == '/' || is_control(p))
 			return false;
 		p += len;
 	}
 	return p - (const unsigned char *)name <= NAME_LIMIT;
-}
-
-bool title_ok(const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-	size_t len;
-
-	for (; *p; p += len) {
-		len = utf8_len(p);
-		if (len == 0)
-			return false;
-	}
-	return p - (const unsigned char *)text <= NAME_LIMIT;
 }
 
 /* ".*" is what rsync, GIO, Syncthing, macOS, vim and our own writers use; 4913 is vim's probe. */

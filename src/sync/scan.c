@@ -143,9 +143,8 @@ static int read_sidecar(struct store_state *st, struct call *c, const char *key)
 			       r == -ENOENT ? "is gone" : "is larger than 1 MiB: not a sidecar");
 	r = catalog_wanted_done(st->s->parts.catalog, st->slot->id, key, r == 0 ? &s : NULL, why);
 	if (r == -EINVAL || r == -E2BIG)
-		r = catalog_wanted_done(
-			st->s->parts.catalog, st->slot->id, key, NULL,
-			"has more labels, documents or other members than fit into a sidecar of 1 MiB");
+		r = catalog_wanted_done(st->s->parts.catalog, st->slot->id, key, NULL,
+					SIDECAR_FULL);
 	return r == -ENOENT ? 0 : r; /* gone meanwhile */
 }
 
