@@ -87,9 +87,9 @@ static int create_private(const char *path)
 	return fd < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* The WAL for catalog_sync (SQLite keeps the same file while a connection is open), and the
- * directory's entries. */
-static int open_wal(struct catalog *c, const char *state_dir)
+/* The WAL for catalog_sync (SQLite keeps the same file while a connection is open), the database
+ * for the writer, and the directory's entries. */
+static int open_files(struct catalog *c, const char *state_dir)
 {
 	char path[4200];
 	int n = snprintf(path, sizeof(path), "%s-wal", c->path);
@@ -97,6 +97,9 @@ static int open_wal(struct catalog *c, const char *state_dir)
 		return -ENAMETOOLONG;
 	c->wal_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (c->wal_fd < 0)
+		return -errno;
+	c->db_fd = open(c->path, O_RDWR | O_CLOEXEC);
+	if (c->db_fd < 0)
 		return -errno;
 	CLEANUP(closep) int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
@@ -137,7 +140,7 @@ int catalog_open(const char *state_dir, struct catalog **ret)
 	struct catalog *c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	c->wal_fd = -1;
+	c->db_fd = c->wal_fd = -1;
 	c->w.last = &c->w.first;
 	pthread_mutex_init(&c->w.lock, NULL);
 	pthread_mutex_init(&c->w.copying, NULL);
@@ -158,7 +161,7 @@ int catalog_open(const char *state_dir, struct catalog **ret)
 	if (r == 0)
 		r = open_writer(c);
 	if (r == 0)
-		r = open_wal(c, state_dir);
+		r = open_files(c, state_dir);
 	if (r == 0)
 		r = writer_start(c);
 	if (r < 0) {
@@ -184,6 +187,7 @@ struct catalog *catalog_close(struct catalog *c)
 	}
 	(void)db_close(c->w.checkpoint);
 	(void)db_close(c->w.db); /* the last one: SQLite copies the WAL and removes it */
+	closep(&c->db_fd);
 	closep(&c->wal_fd);
 	(void)pthread_cond_destroy(&c->w.wal);
 	(void)pthread_mutex_destroy(&c->w.lock);

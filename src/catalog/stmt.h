@@ -55,7 +55,7 @@ struct writer {
 };
 struct catalog {
 	char *path;
-	int wal_fd;
+	int db_fd, wal_fd; /* closed after SQLite's own, or its locks were gone */
 	struct writer w;
 	struct rows *rows;
 	_Atomic int64_t changed_us;

@@ -7,9 +7,11 @@
  * dealt with between two groups. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -24,6 +26,9 @@
 #define WAL_PAGES_LOOK 64
 #define SPARE_BYTES (1 << 20)
 #define PAGE_BYTES 4096
+/* Room in the database for rows that make room: who sends what is queued needs some before its bytes go. */
+#define GROW_STEP (4 * PAGE_BYTES)
+#define GROW_BYTES (16 * GROW_STEP)
 
 static int add_change(struct db *db, const struct change *ch)
 {
@@ -163,9 +168,35 @@ static int run_one(struct db *db, struct job *j, bool *ret_dead)
 	return r;
 }
 
+/* What is in the WAL has its place in the database already, however full the disk gets: a WAL that cannot be copied grows until there
+ * is no room for another row, and then neither can what is queued leave.  A checkpoint cuts off what is not used yet. */
+static int make_place(struct catalog *c)
+{
+	struct stat st;
+	int64_t pages;
+	int r = ONE(c->w.db, &pages, "PRAGMA page_count");
+	if (r < 0)
+		return r;
+	if (fstat(c->db_fd, &st) < 0)
+		return -errno;
+	int64_t need = pages * PAGE_BYTES, more = GROW_BYTES;
+	if (st.st_size >= need + GROW_BYTES / 2)
+		return 0;
+	while (st.st_size < need + more && fallocate(c->db_fd, 0, 0, need + more) < 0) {
+		if (errno == EOPNOTSUPP)
+			return 0;
+		if (more == 0)
+			return -errno;
+		more -= GROW_STEP; /* as much of it as there is */
+	}
+	return 0;
+}
+
 static int commit(struct catalog *c, bool durable, int64_t before)
 {
-	int r = RUN(c->w.db, "COMMIT");
+	int r = sqlite3_total_changes64(c->w.db->s) == before ? 0 : make_place(c);
+	if (r == 0)
+		r = RUN(c->w.db, "COMMIT");
 	/* A group that wrote nothing new leaves what it found, perhaps committed without a sync,
 	 * as durable as one that did. */
 	if (r == 0 && durable && sqlite3_total_changes64(c->w.db->s) == before)
@@ -240,6 +271,7 @@ static void look_after_wal(struct catalog *c)
 		if (w->no_space || disk_is_short(c)) {
 			w->no_space = false;
 			copy_wal(w, w->db);
+			(void)make_place(c); /* else the next commit is told */
 			return;
 		}
 	}

@@ -9,7 +9,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -244,6 +246,61 @@ static void test_disk_full(void **state)
 	free(text);
 }
 
+/* A disk in a mount namespace of our own, of 4 MiB. */
+static bool small_disk(const char *path)
+{
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       make_dirs(path, 0700) == 0 && mount("none", path, "tmpfs", 0, "size=4m") == 0;
+}
+
+static void take_the_rest(const char *disk)
+{
+	static const char zero[4096];
+	char path[128];
+	(void)snprintf(path, sizeof(path), "%s/ballast", disk);
+	CLEANUP(closep) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	while (write(fd, zero, sizeof(zero)) == sizeof(zero))
+		;
+	assert_int_equal(errno, ENOSPC);
+}
+
+/* Others fill the disk while the WAL has what the database lacks: rows are written all the same, at the second try at the latest. */
+static void test_rows_on_a_full_disk(void **state)
+{
+	struct fixture *f = *state;
+	struct catalog *c;
+	char disk[96], *text = malloc(20001);
+	unsigned again = 0;
+	bool new;
+	(void)snprintf(disk, sizeof(disk), "%s/disk", f->dir);
+	if (!small_disk(disk)) {
+		free(text);
+		skip();
+	}
+	memset(text, ' ', 20000);
+	text[20000] = 0;
+	assert_int_equal(catalog_open(disk, &c), 0);
+	for (unsigned n = 0; n < 40; n++) {
+		struct sidecar s = {.extra = text};
+		assert_int_equal(catalog_merge_sidecar(c, snap_at(c, "front", T0 + n, n), &s), 0);
+	}
+	take_the_rest(disk);
+	for (unsigned n = 100; n < 200; n++) {
+		struct registration reg = reg_of("front", T0 + n, n);
+		int64_t id;
+		int r = catalog_register(c, &reg, &id, &new);
+		if (r == -ENOSPC && again++ < 5)
+			r = catalog_register(c, &reg, &id, &new);
+		assert_int_equal(r, 0);
+	}
+	assert_sound(c);
+	catalog_close(c);
+	assert_int_equal(umount(disk), 0);
+	free(text);
+}
+
 /* The commit itself fails: the WAL cannot grow.  All of the group fail, nothing is told, and the
  * next group works. */
 static void test_commit_fails(void **state)
@@ -448,6 +505,7 @@ int main(void)
 		CASE(test_kill),
 		CASE(test_a_failed_write_leaves_nothing),
 		CASE(test_disk_full),
+		CASE(test_rows_on_a_full_disk),
 		CASE(test_commit_fails),
 		CASE(test_feed_says_what_happened),
 		CASE(test_big_day_in_pages),
