@@ -170,7 +170,7 @@ struct handle {
 	struct upload_file *file; /* UPLOAD */
 	struct edit *edit;        /* EDIT */
 	bool writer;              /* EDIT */
-	pthread_mutex_t lock;     /* DIR of upload/: guards seen */
+	pthread_mutex_t lock;     /* DIR of upload/: guards seen; TEXT: held while text is sent */
 	struct seen { /* names of the last reply by their offset: an entry may be removed while a reader goes on */
 		int64_t id;
 		char *name;

@@ -123,6 +123,9 @@ void handle_free(struct fs *fs, struct handle *h)
 	pthread_mutex_lock(&fs->handle_lock);
 	*place_of(fs, h->number) = h->next;
 	pthread_mutex_unlock(&fs->handle_lock);
+	/* who was answered closes it perhaps before who answered has left his call */
+	pthread_mutex_lock(&h->lock);
+	pthread_mutex_unlock(&h->lock);
 	if (h->file)
 		ingest_release(h->file);
 	if (h->edit)

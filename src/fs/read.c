@@ -310,6 +310,16 @@ static void read_snap(struct fs *fs, fuse_req_t req, struct handle *h, size_t si
 	fs_park_fetch(fs, req, h->snapshot, read_done, p);
 }
 
+static void read_text(fuse_req_t req, struct handle *h, size_t size, size_t off)
+{
+	size_t len = h->text.len, from = off < len ? off : len;
+
+	pthread_mutex_lock(&h->lock);
+	(void)fuse_reply_buf(req, h->text.data ? h->text.data + from : NULL,
+			     len - from < size ? len - from : size);
+	pthread_mutex_unlock(&h->lock);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -322,13 +332,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		read_snap(fs, req, h, size, off);
 		break;
 	case HANDLE_TEXT:
-		if ((size_t)off >= h->text.len)
-			(void)fuse_reply_buf(req, NULL, 0);
-		else
-			(void)fuse_reply_buf(req, h->text.data + off,
-					     h->text.len - (size_t)off < size
-						     ? h->text.len - (size_t)off
-						     : size);
+		read_text(req, h, size, (size_t)off);
 		break;
 	case HANDLE_FILE:
 		reply_fd(req, h->fd, size, off);
