@@ -43,7 +43,8 @@ struct store_driver {
 	/* The whole object into `sink`; at most `max` bytes. ret_head->etag/size as the answer said. */
 	int (*get)(void *self, struct call *c, const char *key, uint64_t max, store_sink *sink,
 		   void *user, struct store_head *ret_head);
-	/* The object as a local file, read in place; NULL: the driver has no such thing. ret_head is without meta. */
+	/* The object as a local file, read in place; NULL: the driver has no such thing. ret_head is without meta. -ENODEV: all objects
+	 * are missing, as when a disk is not mounted. */
 	int (*open_local)(void *self, const char *key, int *ret_fd, struct store_head *ret_head);
 	int (*head)(void *self, struct call *c, const char *key, struct store_head *ret);
 	/* Exactly `size` bytes of fd from offset 0; verified by the peer (SHA-256) and by us (ETag/MD5 or a re-read) before 0. */
@@ -51,6 +52,8 @@ struct store_driver {
 		   const char *mime, const struct sha256 *sha, const uint8_t md5[16],
 		   const struct store_meta *meta, struct store_head *ret);
 	int (*delete)(void *self, struct call *c, const char *key); /* gone already: 0 */
+	/* What was opened is of no use, and something else is in its place now: to be opened again.  NULL: never.  May block. */
+	bool (*replaced)(void *self);
 };
 /* Rows of src/store/drivers.c: dir, s3, and for tests null and fault. */
 extern const struct store_driver *const store_drivers[];
@@ -70,3 +73,4 @@ int store_put(struct store *s, struct call *c, const char *key, int fd, uint64_t
 	      const char *mime, const struct sha256 *sha, const uint8_t md5[16],
 	      const struct store_meta *meta, struct store_head *ret) MUST_CHECK;
 int store_delete(struct store *s, struct call *c, const char *key) MUST_CHECK;
+bool store_was_replaced(struct store *s);

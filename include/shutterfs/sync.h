@@ -34,6 +34,8 @@ void sync_kick(struct sync *s,
 void sync_stale(
 	struct sync *s,
 	int64_t store); /* a fetch found this store changed: scan it soon (coalesced, at most once a minute) */
+/* A store failed, and something else is in the place of what was opened for it: another process would open that. */
+bool sync_store_replaced(const struct sync *s);
 
 /* Progress of the blocking calls below, at most 4 times a second, from the calling thread; non-zero return cancels with it. */
 typedef int progress_fn(void *user, uint64_t done, uint64_t total /* 0: unknown */,

@@ -17,7 +17,7 @@
 #include "letter.h"
 
 #define POKE_NS 20000000
-enum { LOOK_S = 5 }; /* how often it is looked whether the cache is there */
+enum { LOOK_S = 5 }; /* how often it is looked whether something is lost */
 
 struct serving {
 	struct config *conf;
@@ -58,9 +58,19 @@ static bool cache_is_lost(const struct serving *w)
 	       can_be_made(w->conf->cache);
 }
 
-static void ask_for_another(const struct serving *w)
+/* What another worker is needed for; NULL: nothing. */
+static const char *what_is_lost(const struct serving *w)
 {
-	log_info("the cache is gone: a worker that can make it again takes over");
+	if (cache_is_lost(w))
+		return "the cache is gone: a worker that can make it again takes over";
+	if (sync_store_replaced(w->app->sync))
+		return "a store's directory is another one now: a worker that opens it takes over";
+	return NULL;
+}
+
+static void ask_for_another(const struct serving *w, const char *why)
+{
+	log_info("%s", why);
 	if (getppid() == w->app->supervisor)
 		(void)kill(getppid(), SIGHUP);
 }
@@ -69,16 +79,14 @@ static void *signal_thread(void *arg)
 {
 	struct serving *w = arg;
 	const struct timespec pause = {.tv_nsec = POKE_NS}, look = {.tv_sec = LOOK_S};
-	bool asked = false;
+	const char *why = NULL;
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	while (sigtimedwait(&set, NULL, &look) < 0) {
-		if (!asked && cache_is_lost(w)) {
-			ask_for_another(w);
-			asked = true;
-		}
+		if (!why && (why = what_is_lost(w)))
+			ask_for_another(w, why);
 	}
 	while (!w->ended) {
 		fs_stop(w->app->fs);

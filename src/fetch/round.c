@@ -280,6 +280,8 @@ static void note_failure(struct flight *fl, const struct place *p, int err, cons
 	if (rank == RANK_GONE) {
 		rank = note_gone(fl, p);
 		err = -ESTALE;
+	} else if (store_was_replaced(slot_of(fl->f, p->store)->store)) {
+		fetch_tell(fl->f, fl->snapshot, p->store);
 	}
 	if (rank == RANK_PASSING && c->retry_after_us > 0 &&
 	    (!fl->after_us || c->retry_after_us < fl->after_us))

@@ -35,51 +35,6 @@ void dir_etag(const struct stat *st, char *out, size_t size)
 		       stat_mtime_ns(st), (uint64_t)st->st_ino);
 }
 
-bool dir_is_gone(const struct dir *d)
-{
-	struct stat st;
-
-	return fstat(d->root, &st) < 0 || st.st_nlink == 0;
-}
-
-static int dir_open(const struct store_config *conf, struct buf *err, void **ret_self)
-{
-	CLEANUP(freep) struct dir *d = calloc(1, sizeof(*d));
-	int r;
-
-	if (!d)
-		return -ENOMEM;
-	if (!conf->path || !conf->path[0]) {
-		buf_printf(err, "store \"%s\": a dir store needs path = DIRECTORY\n", conf->name);
-		return -EINVAL;
-	}
-	d->name = conf->name;
-	d->path = conf->path;
-	d->prefix = conf->prefix ? conf->prefix : "";
-	r = make_dirs(conf->path, 0777);
-	if (r == 0) {
-		d->root = open(conf->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = d->root < 0 ? -errno : 0;
-	}
-	if (r < 0) {
-		buf_printf(err, "store \"%s\": cannot make or open %s: %s\n", conf->name,
-			   conf->path, strerror(-r));
-		return r;
-	}
-	(void)pthread_mutex_init(&d->replacing, NULL);
-	*ret_self = TAKE(d);
-	return 0;
-}
-
-static void dir_close(void *self)
-{
-	struct dir *d = self;
-
-	(void)close(d->root);
-	(void)pthread_mutex_destroy(&d->replacing);
-	free(d);
-}
-
 /* ---- paths ---- */
 
 /* The next component of a key: not "", ".", ".." or one of our temporary files. */
@@ -275,6 +230,9 @@ static int dir_open_local(void *self, const char *key, int *ret_fd, struct store
 	struct stat st;
 	int fd, r = open_object(d, key, &fd, &st);
 
+	/* who asks knows of it */
+	if (r == -ENOENT && dir_has_nothing(d))
+		return -ENODEV;
 	if (r < 0)
 		return explain(d, &c, "opening", key, r);
 	head_of(&st, ret_head);
@@ -591,4 +549,5 @@ const struct store_driver store_dir = {
 	.head = dir_head,
 	.put = dir_put,
 	.delete = dir_delete,
+	.replaced = dir_replaced,
 };

@@ -20,11 +20,17 @@ struct dir {
 	pthread_mutex_t replacing; /* the moment in which an object's temporary name is there */
 };
 
+/* ---- dir_root.c: as in store_driver ---- */
+int dir_open(const struct store_config *conf, struct buf *err, void **ret_self) MUST_CHECK;
+void dir_close(void *self);
+bool dir_replaced(void *self);
+bool dir_is_gone(const struct dir *d);     /* the root itself was removed */
+bool dir_has_nothing(const struct dir *d); /* that is not hidden; or cannot be read */
+
 /* Opens the directory of `key`'s last component, below the root, following no symlink; with `make`, making what is
  * missing.  `ret_name` points into key.  -EINVAL: not a path that stays below the root. */
 int dir_parent(struct dir *d, const char *key, bool make, int *ret_fd, const char **ret_name)
 	MUST_CHECK;
-bool dir_is_gone(const struct dir *d); /* the root itself was removed */
 void dir_etag(const struct stat *st, char *out, size_t size);
 int64_t dir_mtime_us(const struct stat *st);
 int dir_list(void *self, struct call *c, const char *prefix, const char *after,

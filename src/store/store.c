@@ -154,3 +154,8 @@ int store_delete(struct store *s, struct call *c, const char *key)
 
 	return r < 0 ? r : s->driver->delete (s->self, c, key);
 }
+
+bool store_was_replaced(struct store *s)
+{
+	return s->driver->replaced && s->driver->replaced(s->self);
+}

@@ -99,38 +99,6 @@ static int already_there(struct store_state *st, struct call *c, const struct ou
 	return -EEXIST;
 }
 
-static int one_is_enough(void *user, const struct store_object *o)
-{
-	return 1;
-}
-
-/* A store never scanned may have our pictures from another life, unless it was empty when we came: one listing by whoever is
- * first spares a request per picture. */
-static bool may_know_pictures(struct store_state *st, struct call *c)
-{
-	struct store_row row;
-	bool ask, none;
-	int r;
-
-	if (catalog_store(st->s->parts.catalog, st->slot->id, false, &row) == 0 &&
-	    row.last_scan_us != 0)
-		return false;
-	pthread_mutex_lock(&st->lock);
-	none = st->content == CONTENT_NONE;
-	ask = st->content == CONTENT_UNKNOWN;
-	if (ask)
-		st->content = CONTENT_ASKING;
-	pthread_mutex_unlock(&st->lock);
-	if (!ask)
-		return !none;
-	r = store_list(st->slot->store, c, "", NULL, one_is_enough, NULL);
-	c->why[0] = '\0';
-	pthread_mutex_lock(&st->lock);
-	st->content = r < 0 ? CONTENT_UNKNOWN : r > 0 ? CONTENT_SOME : CONTENT_NONE;
-	pthread_mutex_unlock(&st->lock);
-	return r != 0;
-}
-
 static int send_bytes(struct send *job, struct call *c, int fd, uint64_t size,
 		      struct store_head *ret)
 {
@@ -150,8 +118,11 @@ static int send_bytes(struct send *job, struct call *c, int fd, uint64_t size,
 		return -EUCLEAN;
 	}
 	job->asked = true;
+	r = content_check(st, c);
+	if (r < 0)
+		return r;
 	/* A try that was cut off may have arrived. */
-	if (item->tries > 0 || (picture && may_know_pictures(st, c))) {
+	if (item->tries > 0 || (picture && content_may_be_ours(st, c))) {
 		r = already_there(st, c, item, &h, size, ret);
 		if (r != -ENOENT)
 			return r;
@@ -271,6 +242,7 @@ static bool is_the_store(const struct send *job, int err)
 	case -ENOSPC:
 	case -EDQUOT:
 	case -EROFS:
+	case -ENODATA: /* content_check */
 		return job->asked;
 	case -EIO: /* of this object, until others say the same */
 		return false;
@@ -311,6 +283,8 @@ static void not_sent(const struct send *job, int err, const struct call *c)
 	(void)snprintf(text, sizeof(text), "%s", c->why[0] ? c->why : strerror(-err));
 	if (store_down)
 		first = store_failed(st, text, c->retry_after_us);
+	if (job->asked)
+		store_in_trouble(st);
 	if (first)
 		log_warn("store \"%s\" does not take uploads now: %s; they stay queued",
 			 st->conf->name, text);

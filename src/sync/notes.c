@@ -82,6 +82,8 @@ static int send_note(struct store_state *st, struct call *c, const struct note_i
 	bool there = false;
 	int r = object_key(item->key, key);
 
+	if (r == 0)
+		r = content_check(st, c);
 	if (r == 0 && !item->known && !item->gone)
 		r = look_first(st, c, item, key, &there);
 	if (r < 0 || there)

@@ -240,21 +240,6 @@ static int read_sidecars(struct store_state *st, struct call *c, struct progress
 
 /* ---- a whole scan ---- */
 
-/* An unmounted disk or a bucket recreated by mistake lists as empty: hide nobody's pictures for that unless somebody asked. */
-static int check_not_empty(struct store_state *st, struct call *c)
-{
-	struct store_row row;
-	int r = catalog_store(st->s->parts.catalog, st->slot->id, true, &row);
-
-	if (r < 0 || row.objects == 0)
-		return r;
-	call_why(
-		c,
-		"store \"%s\" lists no objects at all, but had %lld; is it mounted? `shutterfs scan %s` believes it",
-		st->conf->name, (long long)row.objects, st->conf->name);
-	return -ENODATA;
-}
-
 static int list_all(struct store_state *st, struct call *c, bool asked, struct progress *p,
 		    struct scan_counts *counts)
 {
@@ -266,8 +251,10 @@ static int list_all(struct store_state *st, struct call *c, bool asked, struct p
 
 	if (r == 0)
 		r = list_store(st, c, gen, after, p, counts);
-	if (r == 0 && counts->listed == 0 && after[0] == '\0' && !asked)
-		r = check_not_empty(st, c);
+	/* who asks after he has mounted its disk does not mean what was there before */
+	if (r == 0 && counts->listed == 0 && after[0] == '\0' &&
+	    (!asked || store_was_replaced(st->slot->store)))
+		r = content_not_lost(st, c);
 	while (r == 0 && left)
 		r = catalog_scan_end(cat, st->slot->id, gen, counts, &left);
 	return r;
@@ -314,6 +301,7 @@ static int scan_begun(struct store_state *st, struct call *c, bool asked, struct
 		if (c->why[0] == '\0')
 			call_why(c, "cannot scan store \"%s\": %s", st->conf->name, strerror(-r));
 		(void)!catalog_scan_failed(st->s->parts.catalog, st->slot->id, c->why);
+		store_in_trouble(st);
 	}
 	pthread_mutex_lock(&st->lock);
 	st->scanning = false;

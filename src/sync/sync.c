@@ -27,6 +27,7 @@ static int store_init(struct sync *s, struct store_state *st, const struct store
 	st->conf = store_config(slot->store);
 	st->next_scan_us = st->conf->scan_us ? 0 : INT64_MAX;
 	pthread_mutex_init(&st->lock, NULL);
+	pthread_mutex_init(&st->looking, NULL);
 	s->any_local = s->any_local || store_is_local(slot->store);
 	(void)snprintf(name, sizeof(name), "send-%.10s", st->conf->name);
 	return pool_new(name, st->conf->threads, STORE_QUEUE, &st->pool);
@@ -103,6 +104,17 @@ struct store *store_by_id(struct sync *s, int64_t id)
 	const struct store_state *st = store_state_by_id(s, id);
 
 	return st ? st->slot->store : NULL;
+}
+
+void store_in_trouble(struct store_state *st)
+{
+	if (store_was_replaced(st->slot->store))
+		st->s->replaced = true;
+}
+
+bool sync_store_replaced(const struct sync *s)
+{
+	return s->replaced;
 }
 
 void sync_stale(struct sync *s, int64_t store)
@@ -399,6 +411,7 @@ struct sync *sync_free(struct sync *s)
 	for (size_t i = 0; i < s->n_stores; i++) {
 		s->store[i].pool = pool_free(s->store[i].pool);
 		pthread_mutex_destroy(&s->store[i].lock);
+		pthread_mutex_destroy(&s->store[i].looking);
 	}
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);

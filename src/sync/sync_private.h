@@ -26,7 +26,7 @@ struct store_state { /* one per store */
 	const struct store_slot *slot;
 	const struct store_config *conf;
 	struct pool *pool;    /* requests of this store, so that it delays only itself */
-	pthread_mutex_t lock; /* guards all below; never held across a request or the catalog */
+	pthread_mutex_t lock; /* guards what follows; never held across a request or the catalog */
 	unsigned in_flight;   /* outbox items handed to the pool */
 	unsigned failures;    /* of the store as a whole, in a row */
 	int64_t failed_us;    /* mono_us of the last of them */
@@ -35,11 +35,12 @@ struct store_state { /* one per store */
 	int64_t next_due_us;  /* when to look into the outbox again; INT64_MAX: nothing there */
 	bool unreadable;      /* its outbox was, last time */
 	bool scanning;
-	struct turn notes;    /* sending them */
-	int64_t next_scan_us; /* INT64_MAX: only when asked */
-	int64_t stale_us;     /* mono_us: last time a fetch complained; 0: never */
-	/* What it had before this process sent anything, if it was never scanned. */
-	enum { CONTENT_UNKNOWN, CONTENT_ASKING, CONTENT_NONE, CONTENT_SOME } content;
+	struct turn notes;       /* sending them */
+	int64_t next_scan_us;    /* INT64_MAX: only when asked */
+	int64_t stale_us;        /* mono_us: last time a fetch complained; 0: never */
+	pthread_mutex_t looking; /* guards the rest; held over a listing */
+	enum content { CONTENT_UNKNOWN, CONTENT_NONE, CONTENT_SOME } content;
+	bool known; /* content_check() found nothing wrong */
 };
 
 struct schedule {                             /* one per camera with an interval */
@@ -64,6 +65,7 @@ struct sync {
 	bool tick_due;    /* scheduler thread only, then sync_free's */
 	int64_t ahead_us; /* scheduler thread only: the clock, ahead of the machine's uptime */
 	_Atomic bool stopping, recovered;
+	_Atomic bool replaced; /* store_was_replaced() of one that failed */
 };
 
 /* At most 4 times a second to whoever asked. */
@@ -77,10 +79,20 @@ int progress_tell(struct progress *p, uint64_t done, uint64_t total, const char 
 struct store_state *store_state_by_id(struct sync *s, int64_t id);
 struct store *store_by_id(struct sync *s, int64_t id);
 
+void store_in_trouble(struct store_state *st); /* it failed: has it been replaced? */
+
 /* ---- drain.c ---- */
 /* Hands due outbox items to the store's pool, as many as it may have under way. Any thread. */
 void pump(struct store_state *st);
 void pump_resume(struct store_state *st); /* forgets pauses: somebody asked for it now */
+
+/* ---- content.c: what a store had before this process sent anything ---- */
+/* May it know our pictures from another life?  Not if it was scanned since, or was empty. */
+bool content_may_be_ours(struct store_state *st, struct call *c);
+/* Before anything is put into it. -ENODATA: a disk that is not mounted, most likely: what is put there now would be hidden below it. */
+int content_check(struct store_state *st, struct call *c) MUST_CHECK;
+/* Of a store that lists nothing; hide nobody's pictures for that unless somebody asked. -ENODATA: it had objects. */
+int content_not_lost(struct store_state *st, struct call *c) MUST_CHECK;
 
 /* ---- again.c ---- */
 /* What is queued and lies in the cache only, since a store has lost it, is kept from being evicted. */

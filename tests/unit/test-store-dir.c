@@ -210,9 +210,11 @@ static void missing_and_deleted(void **state)
 	assert_non_null(strstr(f->call.why, "none.jpg"));
 	assert_int_equal(store_get(f->store, &f->call, "no/ne.jpg", 10, to_buf, NULL, &head),
 			 -ENOENT);
-	assert_int_equal(store_open_local(f->store, "none.jpg", &fd, &head), -ENOENT);
+	assert_int_equal(store_open_local(f->store, "none.jpg", &fd, &head),
+			 -ENODEV); /* nothing is there */
 	assert_int_equal(store_delete(f->store, &f->call, "no/ne.jpg"), 0);
 	put_ok(f, "d/a.jpg", "x");
+	assert_int_equal(store_open_local(f->store, "none.jpg", &fd, &head), -ENOENT);
 	assert_int_equal(store_head(f->store, &f->call, "d", &head), -ENOENT);
 	assert_int_equal(store_delete(f->store, &f->call, "d"), 0);
 	assert_int_equal(store_delete(f->store, &f->call, "d/a.jpg"), 0);
@@ -356,6 +358,28 @@ static void removed_root_is_an_error(void **state)
 	assert_int_equal(store_list(f->store, &f->call, "", NULL, NULL, NULL), -EIO);
 	assert_int_equal(put_bytes(f, "b.jpg", "x", 1, NULL, &head), -EIO);
 	assert_int_equal(store_delete(f->store, &f->call, "a.jpg"), -EIO);
+}
+
+/* Another directory at its path is taken for it only where nothing can be done with what was opened. */
+static void another_directory_in_its_place(void **state)
+{
+	struct fixture *f = *state;
+	char away[128];
+
+	assert_false(store_was_replaced(f->store));
+	(void)snprintf(away, sizeof(away), "%s/away", f->top);
+	put_ok(f, "a.jpg", "x");
+	assert_int_equal(rename(f->path, away), 0);
+	assert_false(store_was_replaced(f->store)); /* nothing is there */
+	assert_int_equal(mkdir(f->path, 0700), 0);
+	assert_false(
+		store_was_replaced(f->store)); /* what is open has its objects, wherever it is */
+	assert_int_equal(store_delete(f->store, &f->call, "a.jpg"), 0);
+	assert_true(store_was_replaced(f->store)); /* a disk that was mounted late */
+	assert_int_equal(remove_tree(AT_FDCWD, away), 0);
+	assert_true(store_was_replaced(f->store));
+	assert_int_equal(rmdir(f->path), 0);
+	assert_false(store_was_replaced(f->store));
 }
 
 /* ---- list ---- */
@@ -605,6 +629,7 @@ int main(void)
 		WITH_STORE(keys_that_are_no_paths),
 		WITH_STORE(links_are_not_followed),
 		WITH_STORE(removed_root_is_an_error),
+		WITH_STORE(another_directory_in_its_place),
 		WITH_STORE(list_is_in_byte_order_of_keys),
 		WITH_STORE(list_skips_what_is_no_object),
 		WITH_STORE(list_takes_away_what_a_killed_writer_left),
