@@ -4,6 +4,7 @@ SOAK_MINUTES (10) is how long.  Workers are killed in the first part; the last o
 stay what they are, the catalog's log is bounded, no program sees an error, and at the end every byte is right, in the tree and in
 the store."""
 import collections
+import concurrent.futures
 import os
 import random
 import statistics
@@ -25,6 +26,7 @@ READS, UPLOADS = 20, 2         # a second
 FAULTS = 0.03                  # of the requests
 OLD = 150                      # pictures that were there before
 LONG = MINUTES >= 60
+FILLERS = 6
 FILL = 15000 if LONG else 2000  # uploads and reads for the last worker before it is watched: for about 10,000 its caches grow
 SLOPE, NOISE = 1, 2 if LONG else 16  # MiB an hour, and what the time cannot tell from it: sanitizers take three times what caches hold
 WAL, LATEST = 64 << 20, 60     # bytes; seconds
@@ -91,14 +93,18 @@ class Soak:
         with self.lock:
             self.accepted[n] = self.known[named(n, "front")] = sha
 
-    def fill(self):
-        """Once kills are over."""
-        self.stop.wait(SECONDS * KILLING)
-        dice = random.Random(SEED)
-        for _ in range(FILL):
+    def fill_some(self, number):
+        dice = random.Random(SEED + number)
+        for _ in range(FILL // FILLERS):
             n, data = self.send_one()
             self.remember(n, pictures.sha256(data))
             self.read(dice)
+
+    def fill(self):
+        """Once kills are over; by many at once, or what each of the worker's threads holds grows for hours."""
+        self.stop.wait(SECONDS * KILLING)
+        with concurrent.futures.ThreadPoolExecutor(FILLERS) as fillers:
+            list(fillers.map(self.fill_some, range(FILLERS)))
         self.filled.set()
 
     def upload(self, dice):
