@@ -183,6 +183,8 @@ static int make_place(struct catalog *c)
 	if (st.st_size >= need + GROW_BYTES / 2)
 		return 0;
 	while (st.st_size < need + more && fallocate(c->db_fd, 0, 0, need + more) < 0) {
+		if (errno == EINTR)
+			continue;
 		if (errno == EOPNOTSUPP)
 			return 0;
 		if (more == 0)

@@ -311,7 +311,7 @@ def test_verbs_fail_with_1_when_the_store_is_away(make_mount, bucket):
 
 def test_prefetch(make_mount, bucket):
     made = swifts.fill(bucket, 6)
-    m = make_mount(stores=bucket.config(), env=bucket.env())
+    m = make_mount(stores=bucket.config(), env=bucket.env(), more="fetch_deadline = 15s\n")
     m.cli("scan", "cloud")
     bucket.proxy.forget()
     paths = sorted(made)
