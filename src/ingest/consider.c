@@ -293,12 +293,14 @@ static void consider_picture(struct ingest *in, struct entry *e, const struct up
 			(void)snprintf(why, sizeof(why),
 				       "has a name or a time that cannot be kept");
 	}
-	if (is_bad(r) && !final)
+	if (is_bad(r) && !final) {
 		look_later(in, row, UPLOAD_WAITING, QUIET_US);
-	else if (is_bad(r))
+	} else if (is_bad(r)) {
 		set_state(in, row, UPLOAD_REJECTED, 0, why);
-	else if (r < 0)
+	} else if (r < 0) {
+		e->owed = r;
 		try_later(in, row, r);
+	}
 }
 
 static void consider_other(struct ingest *in, const struct upload_row *row, bool final)
@@ -334,6 +336,7 @@ static int consider_locked(struct ingest *in, struct entry *e, bool final)
 	if (r < 0)
 		return r;
 	e->dirty = e->fresh = false;
+	e->owed = 0;
 	entry_live(in, e, &row);
 	if (row.parent < 0) {
 		consider_annexed(in, e, &row, final);

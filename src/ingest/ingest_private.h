@@ -31,6 +31,8 @@ struct entry {
 	_Atomic bool dirty; /* changed since it was last looked at */
 	_Atomic bool fresh; /* its row is as one that nobody has looked at: a start looks at it */
 	_Atomic int64_t snapshot; /* it was last registered as; 0: never */
+	_Atomic int
+		owed; /* why it could not be registered when it was last looked at, though it is good; 0 */
 	_Atomic bool
 		unlinked; /* its row is gone; `last`, written before the flag, has what it was */
 	struct upload_row last; /* lock, once it is unlinked */

@@ -256,6 +256,22 @@ static int truncate_entry(struct ingest *in, struct entry *e, uint64_t size)
 	return r;
 }
 
+/* A picture that was accepted, and could not be registered for want of room, is registered before it is written over; or else whoever
+ * wants to is told what it lacked. */
+static int register_first(struct ingest *in, struct entry *e)
+{
+	struct upload_row row;
+	char error[256] = "";
+
+	if (e->registered || e->is_dir || e->unlinked || catalog_upload(in->cat, e->id, &row) < 0)
+		return 0;
+	(void)!catalog_upload_error(in->cat, e->id, error);
+	if (!in->missed && (row.state != UPLOAD_WAITING || !error[0]))
+		return 0;
+	(void)!consider(in, e, false);
+	return e->owed;
+}
+
 int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **ret)
 {
 	bool writer = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
@@ -266,9 +282,11 @@ int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **r
 		return r;
 	if (f->entry->is_dir)
 		r = -EISDIR;
-	else if (!writer && f->entry->registered)
+	else if (writer)
+		r = register_first(in, f->entry);
+	else if (f->entry->registered)
 		r = -ENODATA;
-	else if (flags & O_TRUNC)
+	if (r == 0 && (flags & O_TRUNC))
 		r = truncate_entry(in, f->entry, 0);
 	if (r < 0) {
 		ingest_release(f);
@@ -349,7 +367,9 @@ int ingest_truncate(struct ingest *in, int64_t id, struct upload_file *f, uint64
 	if (r < 0)
 		return r;
 	in->active = true;
-	r = truncate_entry(in, e, size);
+	r = register_first(in, e);
+	if (r == 0)
+		r = truncate_entry(in, e, size);
 	if (r == 0 && !entry_has_writers(in, e)) /* truncate(2) has no close of its own */
 		(void)!consider(in, e, false);
 	entry_put(in, e, false);
@@ -520,6 +540,18 @@ static bool is_temporary(struct ingest *in, int64_t id)
 	return catalog_upload_path(in->cat, id, &path) == 0 && path_is_temporary(path.data);
 }
 
+static int register_id_first(struct ingest *in, int64_t id)
+{
+	struct entry *e;
+	int r = entry_get(in, id, NULL, false, &e);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = register_first(in, e);
+	entry_put(in, e, false);
+	return r;
+}
+
 int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t new_parent,
 		  const char *new_name, unsigned flags)
 {
@@ -534,6 +566,10 @@ int ingest_rename(struct ingest *in, int64_t parent, const char *name, int64_t n
 		return -ENAMETOOLONG;
 	in->active = true;
 	over = catalog_upload_find(in->cat, new_parent, new_name, &target) == 0;
+	if (over && target.id != row.id && !(flags & RENAME_NOREPLACE))
+		r = register_id_first(in, target.id);
+	if (r < 0)
+		return r;
 	was_temporary = row.is_dir && is_temporary(in, row.id);
 	r = catalog_upload_rename(in->cat, row.id, new_parent, new_name, flags, &replaced);
 	if (r < 0)

@@ -2,7 +2,9 @@
 #include "test-ingest.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 /* ---- a kill at each step of registering ---- */
@@ -319,6 +321,50 @@ static void a_full_disk_loses_nothing(void **state)
 	ok(remove_tree(AT_FDCWD, h.dir));
 }
 
+/* What was accepted while no row could be written is not written over before it is a snapshot. */
+static void what_waits_for_room_is_kept(void **state)
+{
+	static const char name[] = "20201231_154555.jpg";
+	struct rlimit old, none = {.rlim_cur = 4096};
+	struct house h;
+	char data[PICTURE_MAX];
+	size_t len = picture(1, NULL, data);
+	struct upload_file *f;
+	struct stat st;
+	struct snap snap;
+	int64_t dir, id, other;
+
+	house_new(&h);
+	house_open(&h);
+	dir = make_dir(&h, 0, "front");
+	other = copy_picture(&h, dir, "other.jpg", 2); /* waits for a time */
+	f = begin(&h, dir, name, &id);
+	ok(ingest_write(f, data, len, 0));
+	(void)signal(SIGXFSZ, SIG_IGN);
+	ok(getrlimit(RLIMIT_FSIZE, &old));
+	none.rlim_max = old.rlim_max;
+	ok(setrlimit(RLIMIT_FSIZE, &none)); /* no row can be written */
+	ok(ingest_flush(f));
+	ingest_release(f);
+	assert_int_not_equal(row_of(&h, id).state, UPLOAD_REGISTERED);
+	assert_int_equal(ingest_open(h.in, id, O_WRONLY | O_TRUNC, &f), -EIO);
+	assert_int_equal(ingest_open(h.in, id, O_RDWR, &f), -EIO);
+	assert_int_equal(ingest_truncate(h.in, id, NULL, 0), -EIO);
+	assert_int_equal(ingest_rename(h.in, dir, "other.jpg", dir, name, 0), -EIO);
+	ok(ingest_open(h.in, id, O_RDONLY, &f));
+	ok(fstat(ingest_fd(f), &st));
+	assert_int_equal(st.st_size, len);
+	ingest_release(f);
+	ok(setrlimit(RLIMIT_FSIZE, &old));
+	ok(ingest_rename(h.in, dir, "other.jpg", dir, name, 0));
+	assert_string_equal(row_of(&h, other).name, name);
+	ok(catalog_snap(h.cat, 1, &snap));
+	assert_string_equal(snap.stem, "20201231T15-45-55-000000_front");
+	assert_int_equal(snap.size, len);
+	house_close(&h);
+	ok(remove_tree(AT_FDCWD, h.dir));
+}
+
 /* ---- many at once ---- */
 
 enum { WRITERS = 8, FILES = 200 };
@@ -517,6 +563,7 @@ int main(void)
 		T(waiting_ones_are_looked_at_after_a_restart),
 		T(the_spool_keeps_what_no_store_has),
 		cmocka_unit_test(a_full_disk_loses_nothing),
+		cmocka_unit_test(what_waits_for_room_is_kept),
 		T(eight_writers),
 		T(recovery_beside_writers),
 		T(a_fight_over_one_file),
