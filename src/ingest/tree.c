@@ -268,8 +268,9 @@ static int register_first(struct ingest *in, struct entry *e)
 	(void)!catalog_upload_error(in->cat, e->id, error);
 	if (!in->missed && (row.state != UPLOAD_WAITING || !error[0]))
 		return 0;
-	(void)!consider(in, e, false);
-	return e->owed;
+	int r = consider(in, e, false);
+
+	return r < 0 && r != -ENOENT ? r : e->owed;
 }
 
 int ingest_open(struct ingest *in, int64_t id, int flags, struct upload_file **ret)
