@@ -265,20 +265,20 @@ bool cache_spare(struct cache *c, uint64_t bytes)
 {
 	/* A use within the hour after the recorded one is not recorded. */
 	int64_t before_ns = now_us() * 1000 - 2 * (int64_t)TOUCH_EVERY_S * 1000000000;
-	uint64_t disk = disk_lacks(c, BLOB_CACHE, bytes), lack;
+	uint64_t disk, lack;
 
 	if (!can_ever_fit(c, bytes))
 		return false;
+	/* What is evicted for somebody must not look free before he has reserved it. */
+	(void)pthread_mutex_lock(&c->room);
+	disk = disk_lacks(c, BLOB_CACHE, bytes);
 	(void)pthread_mutex_lock(&c->lock);
 	uint64_t sum = c->total[BLOB_CACHE].bytes + c->reserved + bytes;
 	lack = sum > c->limit ? sum - c->limit : 0;
 	(void)pthread_mutex_unlock(&c->lock);
 	if (disk > lack)
 		lack = disk;
-	if (!lack)
-		return true;
-	(void)pthread_mutex_lock(&c->room);
-	uint64_t freed = evict_bytes(c, lack, before_ns);
+	bool spare = !lack || evict_bytes(c, lack, before_ns) >= lack;
 	(void)pthread_mutex_unlock(&c->room);
-	return freed >= lack;
+	return spare;
 }

@@ -48,7 +48,6 @@ def upload(m, *numbers):
         data = pictures.picture(n, taken, "+00:00")
         m.upload("front", f"{n}.jpg", data)
         made[f"cameras/front/{pictures.day(taken)}/{pictures.stem(taken, 'front')}.jpg"] = data
-    m.wait_snapshots(len(made) + len(m.snapshots()) - sum(p in made for p in m.snapshots()))
     return made
 
 
@@ -76,6 +75,7 @@ def test_a_disk_that_is_mounted_late(m, disk):
     disk.mount()
     m.start()
     shown = upload(m, 0, 1, 2)
+    m.wait_snapshots(3)
     m.sync()
     m.stop()
     shutil.rmtree(m.cache)
@@ -83,6 +83,7 @@ def test_a_disk_that_is_mounted_late(m, disk):
 
     m.start()
     late = upload(m, 9)
+    m.wait_snapshots(4)
     told(m, "is it mounted?")
     assert m.cli("sync", "--wait", check=False, timeout=60).returncode == 1
     assert {p: m.read(p) for p in late} == late and set(m.snapshots()) == {*shown, *late}
@@ -105,10 +106,12 @@ def test_a_directory_that_is_removed_and_made_again(m):
     os.makedirs(m.archive, exist_ok=True)
     m.start()
     lost = upload(m, 0, 1)
+    m.wait_snapshots(2)
     m.sync()
     old = m.worker()
     shutil.rmtree(m.archive)
     late = upload(m, 2)
+    m.wait_snapshots(3)
     told(m, "removed or unmounted")
     os.mkdir(m.archive)
     wait_until(lambda: m.worker() not in (None, old), 90, what=lambda: f"another worker: {m.status()}\n{m.log_text()}")
